@@ -1,0 +1,26 @@
+/* The search agent, inference side: features, task and wishes to log pi_b(level).
+ *
+ *   input  = [image features (F), embedding of the task (E), budget, thrift]
+ *   logits = fc2(relu(fc1(input)))            (m, g + 1), one softmax per block
+ * (Auto-VirtualNet, section on the search agent: all blocks in one step; ours: conditioned on
+ * task and budget.) budget is the limit as a share of the full path's cost, cut to 0 .. 1. */
+#pragma once
+
+#include "engine/network.h"
+
+/* The policy's numbers, wherever they live: in a map, or in the trainer's arrays. */
+struct vn_policy {
+    const float *embedding; /* (tasks, E) */
+    const float *w1, *b1;   /* (inputs, hidden), (hidden) */
+    const float *w2, *b2;   /* (hidden, m (g + 1)), (m (g + 1)) */
+};
+
+/* Largest probability, margin to the second, entropy / log n, of a softmax over n >= 1 labels. */
+void vn_agent_confidence(const float *probabilities, uint32_t n, float ret[VN_AGENT_CONFIDENCE]);
+
+/* features: (F) or NULL when F = 0. work: vn_agent_work(n) floats, input and hidden layer left in
+ * it (the trainer's backward pass reads them). ret_scores: (m, g + 1) log probabilities. */
+void vn_policy_scores(const struct vn_network *n, const struct vn_policy *p, uint32_t task,
+                      const float *features, float budget, float thrift, float *work,
+                      float *ret_scores);
+size_t vn_agent_work(const struct vn_network *n); /* floats: inputs + hidden */

@@ -1,0 +1,88 @@
+/* A plan: a validated path of one task with its exact estimate, made before any memory is taken.
+ *
+ * Parameters are counted twice: exactly, and as the union of the 64 KiB windows that a run touches,
+ * which is what the kernel makes resident; the budget is held against the latter.
+ *
+ *     total = params_resident + scratch + io
+ *
+ * Choosing under a budget is a multiple-choice knapsack: maximise the sum of score[b][level_b]
+ * subject to cost <= budget, solved exactly (not in every case a sum of slices: neighbours in a
+ * small store share windows, which the solver accounts for). Scores are log pi_b(level_b). */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/layout.h"
+#include "engine/network.h"
+
+enum {
+    VN_PLAN_E_TOO_SMALL = 1, /* budget below the smallest path; *ret_needed says how much */
+    VN_PLAN_E_PATH,          /* a level above g, or a wrong number of levels */
+};
+
+struct vn_bytes {
+    uint64_t params;          /* parameter bytes of the path, exact: stem, head, agent included */
+    uint64_t params_resident; /* union of the windows they touch */
+    uint64_t scratch;         /* activations */
+    uint64_t io;              /* image and result */
+};
+
+static inline uint64_t vn_bytes_total(const struct vn_bytes *b)
+{
+    return b->params_resident + b->scratch + b->io;
+}
+
+struct vn_plan {
+    uint32_t task;
+    uint32_t n_blocks;
+    uint8_t level[VN_BLOCKS_MAX];
+    struct vn_bytes bytes;
+    double density; /* parameters of the path / parameters of the task's full path */
+};
+
+/* What is known of a network's costs before any request; const after new, shared. */
+struct vn_planner;
+
+/* Borrows the network and the layout for as long as it lives. 0 or -ENOMEM. */
+int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
+                   struct vn_planner **ret_planner);
+struct vn_planner *vn_planner_free(struct vn_planner *p);
+VN_DEFINE_CLEANUP(struct vn_planner *, vn_planner_free);
+
+/* The plan of a given path. image_bytes: the pixels of the request; 0 = an image of the input's own
+ * size. 0 or VN_PLAN_E_PATH. */
+int vn_plan_path(const struct vn_planner *p, uint32_t task, const uint8_t *levels,
+                 uint32_t n_levels, uint64_t image_bytes, struct vn_plan *ret_plan);
+
+/* Every block at the same level; level <= g. */
+void vn_plan_uniform(const struct vn_planner *p, uint32_t task, uint32_t level,
+                     uint64_t image_bytes, struct vn_plan *ret_plan);
+
+/* The largest uniform level within the budget. 0 or VN_PLAN_E_TOO_SMALL with *ret_needed. */
+int vn_plan_largest_uniform(const struct vn_planner *p, uint32_t task, uint64_t budget_bytes,
+                            uint64_t image_bytes, struct vn_plan *ret_plan, uint64_t *ret_needed);
+
+enum vn_plan_unit {
+    VN_PLAN_BYTES,  /* the limit is a budget: vn_bytes_total */
+    VN_PLAN_PARAMS, /* the limit counts parameters of the path, as the papers do */
+};
+
+/* The best path within the limit. scores: (m, g + 1) row-major, finite. Levels below `min_level`
+ * (a uniform level that is run anyway) are not chosen unless nothing else fits.
+ * 0 or VN_PLAN_E_TOO_SMALL with *ret_needed in the limit's unit (both outputs then untouched
+ * otherwise). Takes microseconds for the usual sizes; no allocation that outlives the call. */
+int vn_plan_choose(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
+                   uint64_t limit, uint64_t image_bytes, const float *scores, uint32_t min_level,
+                   struct vn_plan *ret_plan, uint64_t *ret_needed);
+
+/* Parameters (floats) of a plan: params / 4. */
+static inline uint64_t vn_plan_params(const struct vn_plan *plan)
+{
+    return plan->bytes.params / sizeof(float);
+}
+
+/* The windows of the data part that a plan's run touches: calls visit(offset, bytes) for each
+ * maximal run of windows, in file order, clipped to the data. */
+void vn_plan_windows(const struct vn_planner *p, const struct vn_plan *plan,
+                     void (*visit)(void *context, uint64_t offset, uint64_t bytes), void *context);

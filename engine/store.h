@@ -1,0 +1,77 @@
+/* A store: one network and its parameters in one safetensors file, mapped read-only.
+ *
+ *   u64 little-endian  N, length of the header
+ *   N bytes            JSON: "__metadata__" {format, network, checksums} and one entry per tensor
+ *                      {dtype, shape, data_offsets}; trailing spaces up to a 64 KiB file offset
+ *   tensors            little-endian, in the order and at the offsets of engine/layout.h
+ *
+ * A file is hostile until each of these holds, in this order: it is a regular file; N fits the file
+ * and VN_HEADER_MAX; the header is JSON within depth limits without duplicate keys; format is ours;
+ * the network passes vn_network_read; the layout computed from it has exactly the tensors, types,
+ * shapes and offsets that the header lists; data start + data bytes = file size. Nothing else of
+ * the file is read at open except the always-needed part, which is populated, so that a truncated
+ * file is an error here and not a SIGBUS later. Checksums (xxh3-64, one for the fixed part and one
+ * per slice) are compared by vn_store_verify.
+ *
+ * The map is at an address congruent to the file offset modulo 64 KiB (so that fault-around windows
+ * are the file's) and not modulo 2 MiB (so that no huge page is mapped by accident).
+ *
+ * A store is const after open and shared between threads; it is counted by ref/unref. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/layout.h"
+#include "engine/network.h"
+
+#define VN_HEADER_MAX (UINT64_C(16) << 20) /* bytes of JSON: 1000 labels x 256 tasks and room */
+#define VN_STORE_FORMAT "virtualnet/1"
+
+enum {
+    VN_STORE_E_INVALID = 1, /* not a store, or a broken one; why names the first wrong thing */
+    VN_STORE_E_NEWER,       /* a format this build does not know */
+    VN_STORE_E_CHECKSUM,    /* vn_store_verify: why names the part */
+};
+
+struct vn_store {
+    const struct vn_network *network;
+    const struct vn_layout *layout;
+    const uint8_t *data; /* the mapped data part, layout->data_bytes; 64 KiB aligned address */
+    uint64_t file_bytes;
+    /* private */
+    struct vn_network *own_network;
+    struct vn_layout *own_layout;
+    char *checksums; /* JSON text from the header, or NULL */
+    void *map;       /* the reservation */
+    size_t map_bytes;
+    int fd;
+    int references; /* atomic */
+};
+
+/* Maps and checks. why is set on every failure. 0, VN_STORE_E_INVALID, VN_STORE_E_NEWER or a
+ * negative errno. */
+int vn_store_open(const char *file, struct vn_why *why, struct vn_store **ret_store);
+struct vn_store *vn_store_ref(struct vn_store *s);
+struct vn_store *vn_store_unref(struct vn_store *s); /* takes NULL, returns NULL */
+VN_DEFINE_CLEANUP(struct vn_store *, vn_store_unref);
+
+/* Reads everything (through pread, not the map: nothing becomes resident) and compares the
+ * checksums. `progress` may be NULL; it is told the bytes done. */
+int vn_store_verify(const struct vn_store *s, struct vn_why *why,
+                    void (*progress)(void *context, uint64_t done, uint64_t all), void *context);
+
+/* A tensor's numbers in the map. */
+static inline const float *vn_store_tensor(const struct vn_store *s, uint32_t tensor)
+{
+    return (const float *)(s->data + s->layout->tensors[tensor].offset);
+}
+
+/* Where a writer finds the numbers of one tensor: `floats` of them, valid during the call only to
+ * the next call. Not called for padding. */
+typedef const float *vn_tensor_source(void *context, const struct vn_layout *l, uint32_t tensor);
+
+/* Writes a new store beside `file` and renames it into place: the old one is never touched.
+ * Bytes depend on the network and the numbers alone. 0 or a negative errno, with why set. */
+int vn_store_write(const char *file, const struct vn_network *n, vn_tensor_source *source,
+                   void *context, struct vn_why *why);
