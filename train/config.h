@@ -46,10 +46,11 @@ struct vn_data_files {
 struct vn_data_description {
     char name[VN_NAME_MAX + 1];
     enum vn_data_format format;
-    struct vn_data_files train, test;       /* test.n may be 0: then there is no test split */
-    char class_names[VN_FILE_NAME_MAX + 1]; /* optional text file: one name a line, by class */
+    struct vn_data_files train, test;        /* test.n may be 0: then there is no test split */
+    char class_names[VN_FILE_NAME_MAX + 1];  /* optional text file: one name a line, by class */
     char coarse_names[VN_FILE_NAME_MAX + 1]; /* the same for coarse classes */
-    uint32_t side; /* folders: images are decoded and resized so that they fit side x side */
+    uint32_t side;    /* folders: larger images are shrunk to this shorter side; 0 = kept as is */
+    uint32_t classes; /* known from format, names or tasks; 0 = any number */
 };
 
 /* Where a task's samples come from: label = map[class], -1 = not in the task. */
@@ -61,27 +62,27 @@ struct vn_task_data {
 struct vn_schedule {
     uint32_t epochs;
     uint32_t batch;
-    double rate;             /* peak learning rate */
-    double warmup_epochs;    /* linear, then cosine to 0 */
-    double momentum;         /* Nesterov */
-    double weight_decay;     /* on convolution and head weights only */
-    double label_smoothing;  /* 0 .. 0.5 */
-    double distill;          /* 0 .. 1: share of the full path's softmax in the others' target */
-    uint32_t mixed_paths;    /* random paths per sample and step beside the full one; 0 .. 4 */
-    double lowest_share;     /* 0 .. 1: part of the mixed paths that is the lowest instead */
-    uint32_t lowest_level;   /* uniform level of the lowest path */
-    double bn_momentum;      /* of running statistics */
-    double bn2_scale;        /* BN2's scale at the start, 0 .. 1 */
-    uint32_t pad;            /* pixels of pad-crop */
+    double rate;            /* peak learning rate */
+    double warmup_epochs;   /* linear, then cosine to 0 */
+    double momentum;        /* Nesterov */
+    double weight_decay;    /* on convolution and head weights only */
+    double label_smoothing; /* 0 .. 0.5 */
+    double distill;         /* 0 .. 1: share of the full path's softmax in the others' target */
+    uint32_t mixed_paths;   /* random paths per sample and step beside the full one; 0 .. 4 */
+    double lowest_share;    /* 0 .. 1: part of the mixed paths that is the lowest instead */
+    uint32_t lowest_level;  /* uniform level of the lowest path */
+    double bn_momentum;     /* of running statistics */
+    double bn2_scale;       /* BN2's scale at the start, 0 .. 1 */
+    uint32_t pad;           /* pixels of pad-crop */
     bool flip;
-    double average;          /* weight averaging: decay of the exponential mean; 0 = off */
+    double average;             /* weight averaging: decay of the exponential mean; 0 = off */
     uint32_t reestimate_images; /* training images for the final statistics */
     uint32_t checkpoint_minutes;
 };
 
 struct vn_agent_schedule {
-    uint32_t rounds;   /* alternations agent / backbone; 1 = agent once, after the backbone */
-    uint32_t epochs;   /* agent epochs per round, over the training images */
+    uint32_t rounds; /* alternations agent / backbone; 1 = agent once, after the backbone */
+    uint32_t epochs; /* agent epochs per round, over the training images */
     uint32_t backbone_epochs; /* backbone epochs on the agent's choices between rounds */
     uint32_t batch;
     double rate;
@@ -93,7 +94,7 @@ struct vn_agent_schedule {
 struct vn_train_config {
     char name[VN_NAME_MAX + 1];
     uint64_t seed;
-    double validation_share; /* default 0.1 */
+    double validation_share;    /* default 0.1 */
     struct vn_network *network; /* owned; tasks expanded, orders set */
     uint32_t n_data;
     struct vn_data_description data[VN_DATA_SETS_MAX];

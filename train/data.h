@@ -18,6 +18,14 @@ enum {
     VN_DATA_E_INVALID = 1, /* why names the file and what is wrong with it */
 };
 
+/* Where data lies: `option` (what --data gave) when not NULL, else the environment variable
+ * VIRTUALNET_DATA when not empty, else VN_DATA_FOLDER. Nothing is checked yet. */
+#define VN_DATA_FOLDER "/usr/share/datasets" /* where Debian's packages of data sets install */
+const char *vn_data_folder(const char *option);
+
+#define VN_EXAMPLES_MAX (1u << 24)        /* of one split: more than any set read here */
+#define VN_PIXELS_MAX (UINT64_C(1) << 34) /* bytes of one split's kept images in memory */
+
 enum vn_split {
     VN_SPLIT_TRAIN,
     VN_SPLIT_VALIDATION,
@@ -40,10 +48,11 @@ struct vn_data_set {
     struct vn_example *examples;
 };
 
-/* Reads one split of a described set. `folder` is what --data gave (or the environment variable
- * VIRTUALNET_DATA); file names in the description are relative to it. share: of each class, for
- * the validation split, 0 .. 0.5. limit_images: 0 = all; else the first so many of the split
- * (quick tests). 0, VN_DATA_E_INVALID or a negative errno; why is set in every case. */
+/* Reads one split of a described set; only its images are kept in memory. `folder` comes from
+ * vn_data_folder; file names in the description are relative to it. share: of each class, for the
+ * validation split (the last floor(share * count) of it), 0 .. 0.5. limit_images: 0 = all; else so
+ * many of the split, the first of every class in turn (quick tests), still in file order.
+ * 0, VN_DATA_E_INVALID or a negative errno; why is set in every case of failure. */
 int vn_data_load(const struct vn_data_description *d, const char *folder, enum vn_split split,
                  double validation_share, uint32_t limit_images, struct vn_why *why,
                  struct vn_data_set **ret_set);
@@ -65,9 +74,9 @@ struct vn_samples {
 };
 
 struct vn_corpus {
-    const struct vn_train_config *config;           /* borrowed */
-    struct vn_data_set *sets[VN_DATA_SETS_MAX];     /* owned, by data description */
-    struct vn_samples samples[VN_INPUTS_MAX];       /* by input */
+    const struct vn_train_config *config;       /* borrowed */
+    struct vn_data_set *sets[VN_DATA_SETS_MAX]; /* owned, by data description */
+    struct vn_samples samples[VN_INPUTS_MAX];   /* by input */
 };
 
 /* Loads every data set that the configuration's tasks use and lists the samples. */

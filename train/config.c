@@ -1,0 +1,154 @@
+#include "train/config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "train/config_parts.h"
+
+struct vn_train_config *vn_train_config_free(struct vn_train_config *c)
+{
+    if (!c)
+        return NULL;
+    vn_network_free(c->network);
+    free(c->task_data);
+    json_decref(c->source);
+    free(c);
+    return NULL;
+}
+
+static void reading_deinit(struct vn_config_reading *r)
+{
+    for (size_t i = 0; i < VN_DATA_SETS_MAX; i++) {
+        vn_names_deinit(&r->names[i].classes);
+        vn_names_deinit(&r->names[i].coarse);
+    }
+    json_decref(r->tasks);
+}
+
+static int read_run(struct vn_config_reading *r)
+{
+    static const char *const keys[] = {"name",  "seed",     "validation_share", "network", "data",
+                                       "tasks", "training", "agent_training",   NULL};
+    struct vn_train_config *c = r->config;
+    const char *name;
+    int e = vn_json_only(&r->root, keys);
+
+    c->seed = 1;
+    c->validation_share = 0.1;
+    if (!e)
+        e = vn_json_string(&r->root, "name", VN_JSON_REQUIRED, VN_NAME_MAX, &name);
+    if (!e)
+        e = vn_json_u64(&r->root, "seed", VN_JSON_OPTIONAL, 0, INT64_MAX, &c->seed);
+    if (!e)
+        e = vn_json_number(&r->root, "validation_share", VN_JSON_OPTIONAL, 0, 0.5,
+                           &c->validation_share);
+    if (!e)
+        strcpy(c->name, name);
+    return e;
+}
+
+static int read_schedules(struct vn_config_reading *r)
+{
+    struct vn_train_config *c = r->config;
+    int e = vn_config_read_fields(&r->root, "training", vn_schedule_fields, &c->schedule);
+
+    if (!e)
+        e = vn_config_read_fields(&r->root, "agent_training", vn_agent_schedule_fields,
+                                  &c->agent_schedule);
+    return e;
+}
+
+/* --- what one part says about another --------------------------------------------------------- */
+
+static int check_used(const struct vn_config_reading *r)
+{
+    const struct vn_train_config *c = r->config;
+    bool sets[VN_DATA_SETS_MAX] = {0}, inputs[VN_INPUTS_MAX] = {0};
+
+    for (uint32_t t = 0; t < c->network->n_tasks; t++) {
+        sets[c->task_data[t].set] = true;
+        inputs[c->network->tasks[t].input] = true;
+    }
+    for (uint32_t i = 0; i < c->n_data; i++)
+        if (!sets[i])
+            return vn_json_wrong(&r->root, "data[%u]: no task uses the set \"%s\"", i,
+                                 c->data[i].name);
+    for (uint32_t i = 0; i < c->network->n_inputs; i++)
+        if (!inputs[i])
+            return vn_json_wrong(&r->root, "network.inputs[%u]: no task uses \"%s\"", i,
+                                 c->network->inputs[i].name);
+    return 0;
+}
+
+static int check_schedule(const struct vn_config_reading *r)
+{
+    const struct vn_train_config *c = r->config;
+    const struct vn_schedule *s = &c->schedule;
+
+    if (s->lowest_level > c->network->groups)
+        return vn_json_wrong(&r->root,
+                             "training.lowest_level: must be at most network.groups, %u, "
+                             "found %u",
+                             c->network->groups, s->lowest_level);
+    if (s->warmup_epochs > s->epochs)
+        return vn_json_wrong(&r->root,
+                             "training.warmup_epochs: must be at most epochs, %u, found "
+                             "%g",
+                             s->epochs, s->warmup_epochs);
+    for (uint32_t i = 0; i < c->network->n_inputs; i++) {
+        const struct vn_input *in = &c->network->inputs[i];
+
+        if (s->pad >= in->width || s->pad >= in->height)
+            return vn_json_wrong(&r->root,
+                                 "training.pad: must be smaller than the input \"%s\", "
+                                 "%ux%u, found %u",
+                                 in->name, in->width, in->height, s->pad);
+    }
+    return 0;
+}
+
+static int read_parts(struct vn_config_reading *r)
+{
+    int e = read_run(r);
+
+    if (!e)
+        e = vn_config_read_data(r);
+    if (!e)
+        e = vn_config_read_tasks(r);
+    if (!e)
+        e = vn_config_read_network(r);
+    if (!e)
+        e = read_schedules(r);
+    if (!e)
+        e = check_used(r);
+    return e ? e : check_schedule(r);
+}
+
+int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
+                         struct vn_train_config **ret_config)
+{
+    _cleanup_(vn_train_config_freep) struct vn_train_config *c = calloc(1, sizeof *c);
+    _cleanup_(reading_deinit) struct vn_config_reading reading = {.config = c, .folder = folder};
+    _cleanup_(vn_freep) char *text = NULL;
+    struct vn_why own = {""};
+    int e;
+
+    if (!why)
+        why = &own;
+    why->text[0] = 0;
+    reading.tasks = json_array();
+    if (!c || !reading.tasks)
+        return vn_because(why, -ENOMEM, "%s: out of memory", file);
+    e = vn_json_load(file, VN_CONFIG_BYTES_MAX, why, &text, &c->source);
+    if (e)
+        return e > 0 ? VN_CONFIG_E_INVALID : e;
+    reading.root = vn_json_root(c->source, text, why);
+    e = read_parts(&reading);
+    if (e && !why->text[0])
+        vn_because(why, e, "%s", strerror(e < 0 ? -e : EINVAL));
+    if (e)
+        return vn_because_in(why, e > 0 ? VN_CONFIG_E_INVALID : e, file);
+    *ret_config = c;
+    c = NULL;
+    return 0;
+}
