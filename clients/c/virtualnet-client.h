@@ -1,0 +1,330 @@
+/* libvirtualnet-client: ask virtualnetd what is in an image, for a task, within a memory budget.
+ *
+ *     struct vn_client *c;
+ *     struct vn_client_reply *reply;
+ *     struct vn_client_request request = {
+ *         .task = "garment", .budget_bytes = 1 << 20,
+ *         .image = {.pixels = p, .width = 28, .height = 28, .format = VN_CLIENT_GRAY8}};
+ *
+ *     if (vn_client_open(NULL, 1000, &c) < 0) ...
+ *     r = vn_client_infer(c, &request, 1000, &reply);
+ *     if (r)
+ *         fprintf(stderr, "%s\n", vn_client_last_error(c)->message);
+ *     else
+ *         puts(reply->answer->labels[0].name);
+ *     vn_client_reply_free(reply);
+ *     vn_client_free(c);
+ *
+ * Two forms over one connection, free to mix:
+ *   - synchronous: vn_client_infer and its kin send, wait and return the reply;
+ *   - for event loops: vn_client_infer_start and its kin only queue the call. Watch vn_client_fd
+ *     for vn_client_events, wake up after vn_client_next_timeout at the latest, and then call
+ *     vn_client_dispatch, which never blocks and runs the callbacks. Every call that was started
+ *     ends in exactly one callback: with its reply, an error of the daemon, a timeout, a broken
+ *     connection, or the closing of the client.
+ * Any number of calls up to VN_CLIENT_CALLS_MAX may be open; replies may come in any order.
+ *
+ * Results, everywhere: 0 is success; > 0 is an enum vn_client_code, the daemon's refusal; < 0 is a
+ * negative errno of this side:
+ *   -ETIMEDOUT   the call's timeout passed; the connection stays usable
+ *   -ECONNRESET  the daemon closed the connection, or it broke (other errnos of the socket too)
+ *   -EPROTO      the daemon sent something that is no reply; the connection was closed
+ *   -ENOTCONN    the connection is closed: free the client and open another
+ *   -ECANCELED   vn_client_cancel, vn_client_close or vn_client_free ended the call
+ *   -EMSGSIZE    the image is larger than a frame may be
+ *   -EAGAIN      too many calls, or bytes of calls, are waiting to be sent: dispatch first
+ *   -EINVAL      a field of the request makes no sense
+ *   -EBUSY       a synchronous call from inside a callback
+ *   -ENOMEM
+ *
+ * Threads: a client belongs to one thread at a time (hand it over with your own lock); different
+ * clients are independent. Signals: SIGPIPE is never raised. Nothing is logged or printed, the
+ * process is never ended, and what the daemon sends is taken as hostile: its size is bounded.
+ *
+ * Structs of requests may grow at their end in later versions: start them with `= {0}` or
+ * designated initialisers, zero means the default. Memory is counted in bytes, time in the unit of
+ * the field's name. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VN_CLIENT_SOCKET_DEFAULT "/run/virtualnet/virtualnet.sock"
+#define VN_CLIENT_CALLS_MAX 1024 /* open calls of one client */
+
+/* What the daemon may refuse with; the numbers are those of the wire. */
+enum vn_client_code {
+    VN_CLIENT_E_UNSPECIFIED = 100, /* a code that this library does not know, or none */
+    VN_CLIENT_E_BAD_FRAME = 1,     /* the daemon could not read what was sent, and hangs up */
+    VN_CLIENT_E_BAD_REQUEST = 2,
+    VN_CLIENT_E_UNKNOWN_TASK = 3,
+    VN_CLIENT_E_BAD_IMAGE = 4,
+    VN_CLIENT_E_BUDGET_TOO_SMALL = 5, /* needed_bytes: what the smallest path needs */
+    VN_CLIENT_E_BUSY = 6,             /* limit_name, limit, current */
+    VN_CLIENT_E_DEADLINE = 7,         /* phase: where it ended */
+    VN_CLIENT_E_CANCELLED = 8,
+    VN_CLIENT_E_NOT_ALLOWED = 9,
+    VN_CLIENT_E_RELOAD_FAILED = 10, /* the running store stays */
+    VN_CLIENT_E_INTERNAL = 11,
+    VN_CLIENT_E_SHUTTING_DOWN = 12,
+};
+
+/* What went wrong, for people (message) and programs (the rest). Texts are cut to their arrays,
+ * control characters in them are replaced by '?'. */
+struct vn_client_error {
+    int result;            /* what the call returned: a negative errno or an enum vn_client_code */
+    char message[512];     /* one sentence */
+    uint64_t needed_bytes; /* BUDGET_TOO_SMALL, else 0 */
+    char limit_name[64];   /* BUSY, else "" */
+    uint64_t limit;        /* BUSY */
+    uint64_t current;      /* BUSY */
+    char phase[32];        /* DEADLINE: "queue", "agent", "compute"; else "" */
+};
+
+/* "BUDGET_TOO_SMALL" for a code, "ETIMEDOUT" or the like for a negative errno. Static text. */
+const char *vn_client_result_name(int result);
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+enum vn_client_format {
+    VN_CLIENT_GRAY8 = 1, /* 1 byte a pixel */
+    VN_CLIENT_RGB8 = 2,  /* 3 bytes a pixel, red first */
+};
+
+/* Raw pixels of any size: the daemon crops and resizes as the store says. Borrowed during the call
+ * that takes them, copied there; rows are packed on the way, so a part of a larger frame costs
+ * only its own pixels. */
+struct vn_client_image {
+    const void *pixels; /* (height, stride) bytes; the last row may be short. NULL: no image */
+    uint32_t width;     /* pixels */
+    uint32_t height;    /* pixels */
+    uint32_t stride;    /* bytes from row to row; 0: packed */
+    enum vn_client_format format;
+};
+
+struct vn_client_request {
+    const char *task; /* NULL: the only task of the store */
+    struct vn_client_image image;
+    uint64_t budget_bytes;  /* most bytes the run may need; 0: the daemon's default for the task */
+    double thrift;          /* 0 .. 1: how much to save below the budget on easy images */
+    const uint32_t *levels; /* (n_levels) a fixed path, one level per block; NULL: the agent's */
+    size_t n_levels;
+    int uniform;          /* not 0: the plain rule, the largest uniform level that fits */
+    uint32_t top_k;       /* labels in the answer; 0: 1 */
+    uint32_t deadline_ms; /* after which the daemon gives up; 0: the timeout of the call */
+};
+
+/* ---- replies --------------------------------------------------------------------------------- */
+
+struct vn_client_bytes {
+    uint64_t total;           /* params_resident + scratch + io: what a budget is held against */
+    uint64_t params;          /* parameters of the path, exact */
+    uint64_t params_resident; /* the 64 KiB windows that they touch */
+    uint64_t scratch;         /* activations */
+    uint64_t io;              /* image and result */
+};
+
+struct vn_client_label {
+    const char *name;
+    uint32_t index; /* in the task's list */
+    float probability;
+};
+
+struct vn_client_answer { /* of infer and plan */
+    const char *task;
+    size_t n_labels;                      /* 0 for a plan */
+    const struct vn_client_label *labels; /* (n_labels) best first */
+    size_t n_levels;
+    const uint32_t *levels;       /* (n_levels) the path, one level per block */
+    double density;               /* parameters of the path / of the full path */
+    struct vn_client_bytes bytes; /* promised before the run */
+    uint64_t budget_bytes;        /* the limit that was applied; 0: none */
+    const char *decided_by;       /* "uniform", "task", "conv", "shared", "request" */
+    uint64_t queue_ns;            /* waiting for a worker */
+    uint64_t agent_ns;            /* choosing the path */
+    uint64_t compute_ns;          /* running it */
+};
+
+struct vn_client_measured { /* a row of a task's accuracy table, on the validation split */
+    const char *by;         /* "uniform" or the agent's kind */
+    double setting;         /* the level, or the budget as a share of the full path */
+    double accuracy;        /* 0 .. 1 */
+    double params;          /* mean parameters of the path */
+    double bytes;           /* mean resident parameter bytes */
+};
+
+struct vn_client_task {
+    const char *name;
+    const char *input;
+    const char *color; /* "gray", "rgb", "bgr": what the network sees */
+    uint32_t width;    /* pixels the network sees; any size may be sent */
+    uint32_t height;
+    size_t n_labels;
+    const char *const *labels; /* (n_labels) */
+    size_t n_order;
+    const uint32_t *order;           /* (n_order) the task's order of groups */
+    struct vn_client_bytes smallest; /* of its smallest and largest path */
+    struct vn_client_bytes largest;
+    uint64_t default_budget_bytes; /* 0: none */
+    size_t n_measured;
+    const struct vn_client_measured *measured; /* (n_measured) */
+};
+
+struct vn_client_description {
+    const char *store;   /* the network's name */
+    const char *version; /* of the daemon */
+    const char *agent;   /* its kind */
+    uint32_t blocks;
+    uint32_t groups;
+    uint64_t frame_limit_bytes; /* the largest request the daemon reads */
+    size_t n_tasks;
+    const struct vn_client_task *tasks; /* (n_tasks) */
+};
+
+struct vn_client_counter {
+    const char *name;
+    uint64_t value;
+};
+
+struct vn_client_status {
+    const char *version;
+    const char *store;
+    uint64_t uptime_ns;
+    uint64_t promised_bytes; /* sum over the running requests */
+    uint64_t fixed_bytes;    /* PSS before the first run */
+    uint64_t pss_bytes;      /* what the kernel says now */
+    uint64_t pss_anon_bytes;
+    uint64_t pss_file_bytes;
+    uint64_t rss_bytes;
+    uint64_t cgroup_bytes; /* memory.current; 0: no cgroup */
+    uint32_t queue_length;
+    uint32_t queue_limit;
+    uint32_t running;
+    uint32_t workers;
+    uint32_t connections;
+    size_t n_counters;
+    const struct vn_client_counter *counters; /* (n_counters) requests by outcome */
+};
+
+struct vn_client_reloaded {
+    const char *store;
+    uint64_t file_bytes;
+};
+
+/* The outcome of one call: result is 0 and exactly one of the five is set, or error is set.
+ * Everything it points to belongs to it, and lives as long. */
+struct vn_client_reply {
+    int result;
+    const struct vn_client_error *error;
+    const struct vn_client_answer *answer; /* infer, plan */
+    const struct vn_client_description *description;
+    const struct vn_client_status *status;
+    const struct vn_client_reloaded *reloaded;
+};
+
+/* Takes NULL. Only for replies that a synchronous call returned. */
+void vn_client_reply_free(struct vn_client_reply *reply);
+
+/* ---- connection ------------------------------------------------------------------------------ */
+
+struct vn_client;
+
+/* Connects. path NULL: $VIRTUALNET_SOCKET, else VN_CLIENT_SOCKET_DEFAULT. timeout_ms: how long a
+ * daemon with a full backlog is waited for; 0: for ever. 0 or a negative errno: -ENOENT (no socket
+ * there), -ECONNREFUSED (nobody listens), -EACCES, -ENAMETOOLONG (more than 107 bytes), -EAGAIN
+ * (the timeout passed). *ret_client is ended with vn_client_free. */
+int vn_client_open(const char *path, uint32_t timeout_ms, struct vn_client **ret_client);
+
+/* Takes over a connected SOCK_STREAM socket (of socketpair, or passed by a supervisor). */
+int vn_client_open_fd(int fd, struct vn_client **ret_client);
+
+/* Hangs up: open calls end with -ECANCELED, in the order in which they were started, before it
+ * returns. May be called from a callback. */
+void vn_client_close(struct vn_client *client);
+
+/* Closes, then frees. Takes NULL. Not from inside a callback. */
+void vn_client_free(struct vn_client *client);
+
+/* Why the last function on this client failed; valid until the next one fails. Never NULL. */
+const struct vn_client_error *vn_client_last_error(const struct vn_client *client);
+
+/* The path that vn_client_open(NULL, ...) would use. */
+const char *vn_client_default_path(void);
+
+/* ---- synchronous ----------------------------------------------------------------------------- */
+
+/* Each sends one call and waits for its reply, at most timeout_ms (0: for ever). Callbacks of
+ * calls that were started before may run meanwhile. *ret_reply is written on success only and
+ * ended with vn_client_reply_free; on failure vn_client_last_error has the details. */
+
+int vn_client_infer(struct vn_client *client, const struct vn_client_request *request,
+                    uint32_t timeout_ms, struct vn_client_reply **ret_reply);
+
+/* What would be picked and what it would cost, without running. Without an image the agent sees
+ * none, and a store whose agent looks at images answers with its path for a plain one. */
+int vn_client_plan(struct vn_client *client, const struct vn_client_request *request,
+                   uint32_t timeout_ms, struct vn_client_reply **ret_reply);
+
+/* task NULL: all tasks. */
+int vn_client_describe(struct vn_client *client, const char *task, uint32_t timeout_ms,
+                       struct vn_client_reply **ret_reply);
+
+int vn_client_status(struct vn_client *client, uint32_t timeout_ms,
+                     struct vn_client_reply **ret_reply);
+
+/* Maps the store file again; on failure the daemon keeps the running one. */
+int vn_client_reload(struct vn_client *client, uint32_t timeout_ms,
+                     struct vn_client_reply **ret_reply);
+
+/* ---- event loops ----------------------------------------------------------------------------- */
+
+/* Called once per started call, from vn_client_dispatch, a synchronous call, vn_client_cancel,
+ * vn_client_close or vn_client_free. The reply is borrowed: it lives until the callback returns.
+ * A callback may start, cancel and close, but not free the client or make a synchronous call. */
+typedef void vn_client_callback(void *userdata, uint64_t id, const struct vn_client_reply *reply);
+
+/* Each queues one call and returns 0 with its id, never 0 itself; or it returns a negative errno
+ * and the callback will not be called. The request is copied. timeout_ms counts from now and ends
+ * the call with -ETIMEDOUT; 0: none. callback may be NULL: nobody wants to know. */
+
+int vn_client_infer_start(struct vn_client *client, const struct vn_client_request *request,
+                          uint32_t timeout_ms, vn_client_callback *callback, void *userdata,
+                          uint64_t *ret_id);
+int vn_client_plan_start(struct vn_client *client, const struct vn_client_request *request,
+                         uint32_t timeout_ms, vn_client_callback *callback, void *userdata,
+                         uint64_t *ret_id);
+int vn_client_describe_start(struct vn_client *client, const char *task, uint32_t timeout_ms,
+                             vn_client_callback *callback, void *userdata, uint64_t *ret_id);
+int vn_client_status_start(struct vn_client *client, uint32_t timeout_ms,
+                           vn_client_callback *callback, void *userdata, uint64_t *ret_id);
+int vn_client_reload_start(struct vn_client *client, uint32_t timeout_ms,
+                           vn_client_callback *callback, void *userdata, uint64_t *ret_id);
+
+/* Ends an open call now, with -ECANCELED; the daemon may still work on it, its reply is dropped.
+ * -ENOENT: no such call is open. */
+int vn_client_cancel(struct vn_client *client, uint64_t id);
+
+/* The socket to watch, or -1 once the connection is closed. It changes only to -1. */
+int vn_client_fd(const struct vn_client *client);
+
+/* What to watch it for: POLLIN, or POLLIN | POLLOUT while bytes wait to be sent; 0 when closed. */
+short vn_client_events(const struct vn_client *client);
+
+/* Milliseconds until the first open call times out, rounded up; 0: now; -1: never. The form that
+ * poll() takes. */
+int vn_client_next_timeout(const struct vn_client *client);
+
+/* Sends, receives and times out what is due, without blocking. 0, or the negative errno that ended
+ * the connection: all callbacks have run then, and the client can only be freed. */
+int vn_client_dispatch(struct vn_client *client);
+
+/* Calls that were started and have not ended. */
+size_t vn_client_open_calls(const struct vn_client *client);
+
+#ifdef __cplusplus
+}
+#endif
