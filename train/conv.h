@@ -1,0 +1,68 @@
+/* Convolution for training: forward, gradient of the input, gradient of the weights, for one image
+ * at a time (the caller's threads take different images). Direct, without im2col: the image is
+ * copied once with a border of zeros, and a register tile of pixels x channels walks the taps.
+ *
+ * Dimensions as in engine/kernels.h: x (H, W, Ci), w (k, k, Ci, Co), y (Ho, Wo, Co). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "engine/kernels.h"
+
+/* A set of pixels that all see the same taps: value[p] = sum over taps and channels c of
+ * in[in_offset[p] + tap_offset[t] + c] * w[t][c][...]. Forward has one set, the input gradient one
+ * for each residue of the stride. */
+struct vn_taps {
+    uint32_t n_pixels;
+    uint32_t *in_offset;  /* (n_pixels) floats into the padded operand */
+    uint32_t *out_offset; /* (n_pixels) floats into the result */
+    uint32_t n_taps;
+    uint32_t *tap_offset; /* (n_taps) floats */
+    uint32_t *tap;        /* (n_taps) index ky * k + kx of the weight */
+};
+
+#define VN_CONV_STRIDE_MAX 4 /* of convolutions whose input gradient is wanted */
+
+struct vn_conv_plan {
+    struct vn_conv shape;
+    uint32_t ho, wo, pad;
+    size_t padded_x, padded_y; /* floats of the zero-bordered copies */
+    struct vn_taps forward;
+    uint32_t n_phases; /* 0 when stride > VN_CONV_STRIDE_MAX */
+    struct vn_taps phase[VN_CONV_STRIDE_MAX * VN_CONV_STRIDE_MAX];
+};
+
+int vn_conv_plan_init(struct vn_conv_plan *p, const struct vn_conv *shape); /* 0 or -ENOMEM */
+void vn_conv_plan_deinit(struct vn_conv_plan *p);
+
+/* dst (h + 2 pad, w + 2 pad, c) = src (h, w, c) with zeros around. */
+void vn_conv_pad(const float *src, uint32_t h, uint32_t w, uint32_t c, uint32_t pad, float *dst);
+
+/* y = conv(x); xp is the padded x. */
+void vn_conv_forward(const struct vn_conv_plan *p, const float *xp, const float *w, float *y);
+
+/* wt[t] for the input gradient, all phases in order: (k, k, Co, Ci) in the phases' tap order. */
+void vn_conv_pack_dx(const struct vn_conv_plan *p, const float *w, float *wt);
+
+/* dx (H, W, Ci) = or += the gradient; dyp is the padded dy, wt from vn_conv_pack_dx. */
+void vn_conv_backward_x(const struct vn_conv_plan *p, const float *dyp, const float *wt,
+                        bool accumulate, float *dx);
+
+/* dw (k, k, Ci, Co) += the gradient; xp is the padded x, dy (Ho, Wo, Co). */
+void vn_conv_backward_w(const struct vn_conv_plan *p, const float *xp, const float *dy, float *dw);
+
+/* The inner loops, one table for each instruction set they are compiled for. */
+struct vn_taps_kernels {
+    const char *name;
+    void (*apply)(const struct vn_taps *t, const float *in, uint32_t ci, uint32_t co,
+                  const float *w, bool accumulate, float *out);
+    /* out is (n_pixels, co) packed here */
+    void (*outer)(const struct vn_taps *t, const float *in, uint32_t ci, uint32_t co,
+                  const float *dy, float *dw);
+};
+
+extern const struct vn_taps_kernels vn_taps_kernels_generic, vn_taps_kernels_avx2,
+    vn_taps_kernels_avx512;

@@ -1,0 +1,20 @@
+/* Update rules over a model's arrays. Backbone: SGD with Nesterov momentum, weight decay on
+ * convolution and head weights only. Agent: Adam. Each touches its own tensors only. */
+#pragma once
+
+#include <stdint.h>
+
+#include "train/config.h"
+#include "train/model.h"
+
+/* Linear warm-up, then a cosine to zero. progress and warmup in epochs. */
+double vn_rate_at(double peak, double warmup_epochs, double epochs, double progress);
+
+/* One step on everything but the agent; clears the gradients it used. average: decay of the
+ * exponential mean, 0 = off. */
+void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double rate);
+
+/* One Adam step (number `step`, from 1) on the agent's tensors; clears the gradients. */
+void vn_agent_update(struct vn_model *m, double rate, uint64_t step);
+
+void vn_gradients_clear(struct vn_model *m);

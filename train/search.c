@@ -1,0 +1,279 @@
+/* The agent's step: policy gradient (REINFORCE) with the backbone fixed.
+ *
+ * Each sample gets random wishes (a limit, in bytes or in parameters, and a thrift). The policy's
+ * scores, perturbed by Gumbel noise, go through the same knapsack as in the daemon and give the
+ * sampled path; unperturbed they give the daemon's own choice, whose reward is the baseline
+ * (self-critical). Reward, after the paper's objective with its density term:
+ *     R(path) = -cross-entropy - rho thrift density^2
+ * where density counts parameters. The gradient uses the unconstrained log pi; what that leaves
+ * out, the log of the feasible paths' mass, does not depend on the path and cancels against an
+ * advantage of mean zero. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/kernels.h"
+#include "train/heads.h"
+#include "train/optimiser.h"
+#include "train/policy.h"
+#include "train/trainer.h"
+
+struct wish {
+    enum vn_plan_unit unit;
+    uint64_t limit;
+    float budget, thrift; /* as the policy sees them */
+    struct vn_rng rng;
+};
+
+struct vn_search {
+    uint32_t features, work, outputs, min_level, max_samples;
+    float *feature;   /* (samples, F) */
+    float *dfeature;  /* (samples, F) */
+    float *policy;    /* (samples, work): inputs and hidden layer */
+    float *score;     /* (samples, m (g + 1)) log probabilities */
+    float *dlogits;   /* (m (g + 1)) */
+    struct wish *wish; /* (samples) */
+    double *density;  /* (rows) */
+    struct vn_row *row; /* (samples) of the agent's own trunk */
+    uint8_t full[VN_BLOCKS_MAX], order[VN_GROUPS_MAX];
+};
+
+struct vn_search *vn_search_free(struct vn_search *s)
+{
+    if (!s)
+        return NULL;
+    free(s->feature);
+    free(s->dfeature);
+    free(s->policy);
+    free(s->score);
+    free(s->dlogits);
+    free(s->wish);
+    free(s->density);
+    free(s->row);
+    free(s);
+    return NULL;
+}
+
+int vn_search_new(struct vn_trainer *t, struct vn_search **ret_search)
+{
+    const struct vn_network *n = t->config->network;
+    struct vn_search *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return -ENOMEM;
+    s->max_samples = t->batch.max_rows;
+    s->features = vn_agent_features(n);
+    s->work = (uint32_t)vn_agent_work(n);
+    s->outputs = vn_agent_outputs(n);
+    s->min_level = n->agent.kind == VN_AGENT_SHARED ? n->agent.probe_level : 0;
+    memset(s->full, 1, sizeof s->full); /* the conv agent's blocks have one group, always on */
+    s->feature = vn_floats_new((size_t)s->max_samples * s->features);
+    s->dfeature = vn_floats_new((size_t)s->max_samples * s->features);
+    s->policy = vn_floats_new((size_t)s->max_samples * s->work);
+    s->score = vn_floats_new((size_t)s->max_samples * s->outputs);
+    s->dlogits = vn_floats_new(s->outputs);
+    s->wish = calloc(s->max_samples, sizeof *s->wish);
+    s->density = calloc(s->max_samples, sizeof *s->density);
+    s->row = calloc(s->max_samples, sizeof *s->row);
+    if (!s->feature || !s->dfeature || !s->policy || !s->score || !s->dlogits || !s->wish ||
+        !s->density || !s->row) {
+        vn_search_free(s);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < s->max_samples; i++)
+        s->row[i] = (struct vn_row){s->order, s->full};
+    *ret_search = s;
+    return 0;
+}
+
+/* --- what the agent sees ---------------------------------------------------------------------- */
+
+static void probe(struct vn_trainer *t, uint32_t input, uint32_t n)
+{
+    const struct vn_network *net = t->config->network;
+    struct vn_search *s = t->search;
+    struct vn_batch *b = &t->batch;
+    uint32_t width = vn_network_width(net);
+
+    for (uint32_t r = 0; r < n; r++)
+        vn_row_uniform(b, r, vn_network_blocks(net), net->agent.probe_level);
+    vn_trunk_forward(t->trunk[input], t->model, VN_TRUNK_EVAL, 0, n, b->row, b->images, b->pooled);
+    vn_heads_forward(t->model, n, b->task, b->pooled, b->labels_stride, b->logits);
+    for (uint32_t r = 0; r < n; r++) {
+        float *f = s->feature + (size_t)r * s->features;
+        float *p = b->logits + (size_t)r * b->labels_stride;
+        uint32_t labels = net->tasks[b->task[r]].n_labels;
+
+        memcpy(f, b->pooled + (size_t)r * width, width * sizeof *f);
+        vn_softmax(p, labels);
+        vn_agent_confidence(p, labels, f + width);
+    }
+}
+
+static void look(struct vn_trainer *t, uint32_t input, uint32_t n, enum vn_trunk_mode mode)
+{
+    switch (t->config->network->agent.kind) {
+    case VN_AGENT_SHARED:
+        probe(t, input, n);
+        break;
+    case VN_AGENT_CONV:
+        vn_trunk_forward(t->agent_trunk[input], t->model, mode, 0.1f, n, t->search->row,
+                         t->batch.images, t->search->feature);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- wishes and choices ----------------------------------------------------------------------- */
+
+static struct wish draw_wish(const struct vn_trainer *t, uint32_t task, struct vn_rng rng)
+{
+    const struct vn_planner *p = t->model->planner;
+    double share = t->config->agent_schedule.min_budget;
+    struct vn_plan low, full;
+    struct wish w = {.rng = rng};
+    uint64_t least, most;
+
+    w.unit = vn_rng_below(&w.rng, 2) ? VN_PLAN_BYTES : VN_PLAN_PARAMS;
+    share += (1 - share) * vn_rng_unit(&w.rng);
+    w.thrift = vn_rng_below(&w.rng, 3) ? (float)vn_rng_unit(&w.rng) : 0;
+    if (!vn_rng_below(&w.rng, 3))
+        share = 1;
+    vn_plan_uniform(p, task, t->search->min_level, 0, &low);
+    vn_plan_uniform(p, task, t->config->network->groups, 0, &full);
+    least = w.unit == VN_PLAN_BYTES ? vn_bytes_total(&low.bytes) : vn_plan_params(&low);
+    most = w.unit == VN_PLAN_BYTES ? vn_bytes_total(&full.bytes) : vn_plan_params(&full);
+    w.limit = least + (uint64_t)(share * (double)(most - least));
+    w.budget = vn_agent_budget_input(p, task, w.unit, w.limit, 0);
+    return w;
+}
+
+static void choose(const struct vn_trainer *t, uint32_t sample, const float *scores,
+                   uint8_t *ret_level, double *ret_density)
+{
+    const struct vn_search *s = t->search;
+    const struct wish *w = &s->wish[sample];
+    struct vn_plan plan;
+    uint64_t needed;
+
+    /* the limit was drawn at or above the lowest path's cost: there is always a plan */
+    if (vn_plan_choose(t->model->planner, t->batch.task[sample], w->unit, w->limit, 0, scores,
+                       s->min_level, &plan, &needed))
+        vn_plan_uniform(t->model->planner, t->batch.task[sample], s->min_level, 0, &plan);
+    memcpy(ret_level, plan.level, plan.n_blocks);
+    *ret_density = plan.density;
+}
+
+static void score(const struct vn_trainer *t, uint32_t sample)
+{
+    const struct vn_search *s = t->search;
+    const struct wish *w = &s->wish[sample];
+    struct vn_policy policy = vn_policy_of(t->model);
+
+    vn_policy_scores(t->config->network, &policy, t->batch.task[sample],
+                     s->features ? s->feature + (size_t)sample * s->features : NULL, w->budget,
+                     w->thrift, s->policy + (size_t)sample * s->work,
+                     s->score + (size_t)sample * s->outputs);
+}
+
+/* Perturb and maximise: without a limit this samples each level with its probability. */
+static void choose_sampled(const struct vn_trainer *t, uint32_t sample, uint8_t *ret_level,
+                           double *ret_density)
+{
+    const struct vn_search *s = t->search;
+    struct vn_rng *rng = &s->wish[sample].rng;
+    float noisy[VN_BLOCKS_MAX * VN_LEVELS_MAX];
+
+    for (uint32_t i = 0; i < s->outputs; i++)
+        noisy[i] = s->score[(size_t)sample * s->outputs + i] -
+                   (float)log(-log(1 - 0.999999 * vn_rng_unit(rng) - 5e-7));
+    choose(t, sample, noisy, ret_level, ret_density);
+}
+
+static void decide(struct vn_trainer *t, uint32_t n, const struct vn_place *at, uint32_t sampled,
+                   bool greedy, uint32_t greedy_first)
+{
+    struct vn_search *s = t->search;
+    struct vn_batch *b = &t->batch;
+
+#pragma omp parallel for num_threads((int)t->threads) schedule(static)
+    for (uint32_t i = 0; i < n; i++) {
+        s->wish[i] = draw_wish(t, b->task[i],
+                               vn_rng_stream(vn_purpose_seed(t->config->seed, VN_DRAW_WISHES),
+                                             at->epoch, at->step * b->max_rows + i));
+        score(t, i);
+        if (greedy)
+            choose(t, i, s->score + (size_t)i * s->outputs, b->level[greedy_first + i],
+                   &s->density[greedy_first + i]);
+        choose_sampled(t, i, b->level[sampled + i], &s->density[sampled + i]);
+    }
+}
+
+void vn_search_sample(struct vn_trainer *t, uint32_t input, const struct vn_place *at,
+                      uint32_t first)
+{
+    look(t, input, t->batch.n, VN_TRUNK_EVAL);
+    decide(t, t->batch.n, at, first, false, 0);
+}
+
+/* --- the step --------------------------------------------------------------------------------- */
+
+/* Reward of row r, whose sample is r mod n. */
+static double reward(const struct vn_trainer *t, uint32_t r)
+{
+    const struct vn_batch *b = &t->batch;
+    const struct vn_search *s = t->search;
+    float p[VN_LABELS_MAX], d[VN_LABELS_MAX];
+    float ce = vn_cross_entropy(b->logits + (size_t)r * b->labels_stride,
+                                t->config->network->tasks[b->task[r]].n_labels, NULL, b->label[r],
+                                0, p, d);
+
+    return -ce - t->config->agent_schedule.density * s->wish[r % b->n].thrift * s->density[r] *
+                     s->density[r];
+}
+
+static void learn(struct vn_trainer *t, struct vn_step_result *result)
+{
+    const struct vn_agent_schedule *a = &t->config->agent_schedule;
+    struct vn_search *s = t->search;
+    struct vn_batch *b = &t->batch;
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        double sampled = reward(t, b->n + i), greedy = reward(t, i);
+
+        vn_policy_gradient(t->config->network, s->score + (size_t)i * s->outputs,
+                           b->level[b->n + i], (float)((sampled - greedy) / b->n),
+                           (float)(a->entropy / b->n), s->dlogits);
+        vn_policy_backward(t->model, b->task[i], s->policy + (size_t)i * s->work, s->dlogits,
+                           s->dfeature + (size_t)i * s->features);
+        result->reward += greedy;
+        result->density += s->density[i];
+        result->loss -= sampled;
+    }
+    result->n += b->n;
+}
+
+void vn_search_step(struct vn_trainer *t, uint32_t input, const struct vn_sample *const *samples,
+                    uint32_t n, const struct vn_place *at, struct vn_step_result *result)
+{
+    const struct vn_schedule *s = &t->config->schedule;
+    const struct vn_agent_schedule *a = &t->config->agent_schedule;
+    struct vn_batch *b = &t->batch;
+    struct vn_augmentation augmentation = {s->pad, s->flip,
+                                           vn_purpose_seed(t->config->seed, VN_DRAW_AUGMENT),
+                                           at->epoch, at->step * b->max_rows};
+
+    vn_batch_fill(b, t->corpus, input, samples, n, &augmentation);
+    look(t, input, n, VN_TRUNK_TRAIN);
+    vn_batch_repeat(b, t->config->network, 2);
+    decide(t, n, at, n, true, 0);
+    vn_trunk_forward(t->trunk[input], t->model, VN_TRUNK_EVAL, 0, b->rows, b->row, b->images,
+                     b->pooled);
+    vn_heads_forward(t->model, b->rows, b->task, b->pooled, b->labels_stride, b->logits);
+    learn(t, result);
+    if (t->config->network->agent.kind == VN_AGENT_CONV)
+        vn_trunk_backward(t->agent_trunk[input], t->model, t->search->dfeature);
+    vn_agent_update(t->model, vn_rate_at(a->rate, 0, at->epochs, at->progress), ++t->agent_steps);
+}
