@@ -1,0 +1,26 @@
+/* The calls: a decoded request becomes a validated job, or a reply, or a typed refusal. */
+#pragma once
+
+#include "proto/virtualnet.pb-c.h"
+
+struct client;
+struct daemon;
+struct job;
+
+/* Takes the message. Replies now or later; may end the connection. */
+void calls_handle(struct client *c, Virtualnet__Request *message);
+
+/* A job that is out of queue and worker: answers it if its client is still there, and frees it. */
+void calls_finish(struct daemon *d, struct job *j);
+
+/* Refuses everything that waits, because the daemon stops. */
+void calls_refuse_waiting(struct daemon *d);
+
+/* The client is gone: drops what waits, cancels what runs. */
+void calls_abandon(struct client *c);
+
+/* The loader is done: switches to the new model or keeps the old, and answers who asked. */
+void calls_reload_finished(struct daemon *d);
+
+/* Starts a reload that nobody waits for (SIGHUP). */
+void calls_reload(struct daemon *d);

@@ -1,0 +1,331 @@
+#include "daemon/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "daemon/calls.h"
+#include "daemon/daemon.h"
+#include "daemon/reply.h"
+#include "proto/frame.h"
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct client *c = handle->data;
+
+    if (--c->open_handles)
+        return;
+    vn_buffer_deinit(&c->in);
+    vn_buffer_deinit(&c->out);
+    free(c);
+}
+
+static void unlink_from_daemon(struct client *c)
+{
+    if (c->previous)
+        c->previous->next = c->next;
+    else
+        c->daemon->clients = c->next;
+    if (c->next)
+        c->next->previous = c->previous;
+    c->daemon->n_clients--;
+}
+
+void client_drop(struct client *c)
+{
+    if (c->closed)
+        return;
+    c->closed = true;
+    unlink_from_daemon(c);
+    calls_abandon(c);
+    uv_close((uv_handle_t *)&c->poll, on_handle_closed);
+    uv_close((uv_handle_t *)&c->linger, on_handle_closed);
+    close(c->fd);
+    daemon_maybe_finish(c->daemon);
+}
+
+void client_drop_if_done(struct client *c)
+{
+    bool last = c->closing || ((c->deaf || c->daemon->stopping) && !c->in_flight);
+
+    if (!c->closed && last && !vn_buffer_used(&c->out))
+        client_drop(c);
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static void on_event(uv_poll_t *poll, int status, int events);
+
+/* A deaf or closing connection is not read, but a hang-up is reported with any event. */
+static void listen_for(struct client *c)
+{
+    int events = c->deaf || c->closing ? UV_PRIORITIZED : UV_READABLE;
+
+    if (vn_buffer_used(&c->out))
+        events |= UV_WRITABLE;
+    if (uv_poll_start(&c->poll, events, on_event) < 0)
+        client_drop(c);
+}
+
+static void flush(struct client *c)
+{
+    while (vn_buffer_used(&c->out)) {
+        ssize_t n = send(c->fd, vn_buffer_head(&c->out), vn_buffer_used(&c->out), MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) { /* EPIPE, ECONNRESET: it does not want to know */
+            client_drop(c);
+            return;
+        }
+        vn_buffer_consume(&c->out, (size_t)n);
+    }
+    client_drop_if_done(c);
+    if (!c->closed)
+        listen_for(c);
+}
+
+static void cut_slow_reader(struct client *c)
+{
+    struct daemon *d = c->daemon;
+
+    d->counters[SLOW_READERS_CUT]++;
+    if (daemon_may_complain(&d->complained_slow_ns))
+        vn_log_notice("cut off a client of uid %u: it left %zu bytes of replies unread, "
+                      "reply_backlog_bytes is %llu",
+                      c->uid, vn_buffer_used(&c->out),
+                      (unsigned long long)d->config->reply_backlog_bytes);
+    client_drop(c);
+}
+
+int client_send(struct client *c, const Virtualnet__Response *response)
+{
+    const struct config *config = c->daemon->config;
+    int r;
+
+    if (c->closed)
+        return 0;
+    r = vn_frame_append(&c->out, &response->base, (uint32_t)config->frame_limit_bytes);
+    if (r > 0)
+        return r;
+    if (r) { /* a reply that is lost in silence would be worse */
+        vn_log_warning("a reply could not be kept: %s; the connection is closed", strerror(-r));
+        client_drop(c);
+        return 0;
+    }
+    flush(c);
+    if (!c->closed && vn_buffer_used(&c->out) > config->reply_backlog_bytes)
+        cut_slow_reader(c);
+    return 0;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void on_linger_over(uv_timer_t *timer)
+{
+    client_drop(timer->data);
+}
+
+/* The stream makes no sense from here on: one error, then the end. */
+static void refuse_frame(struct client *c, const struct refusal *refusal)
+{
+    c->closing = true;
+    uv_timer_start(&c->linger, on_linger_over, CLIENT_LINGER_MS, 0);
+    reply_refusal(c, 0, refusal);
+}
+
+static void refuse_length(struct client *c, uint32_t length)
+{
+    struct refusal refusal = {0};
+
+    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+           "a frame of %u bytes is above the limit of %llu; send a smaller image, or raise "
+           "frame_limit_bytes (every frame starts with its length in 4 bytes, big-endian)",
+           length, (unsigned long long)c->daemon->config->frame_limit_bytes);
+    refuse_frame(c, &refusal);
+}
+
+static void take_message(struct client *c, const uint8_t *bytes, uint32_t length)
+{
+    struct vn_frame_allocator allocator;
+    struct refusal refusal = {0};
+    Virtualnet__Request *message;
+
+    vn_frame_allocator_init(&allocator, vn_frame_unpack_limit(length));
+    message = virtualnet__request__unpack(&allocator.allocator, length, bytes);
+    if (message) {
+        calls_handle(c, message);
+        return;
+    }
+    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+           "the %u bytes of this frame are no virtualnet.Request, or one that would take more "
+           "than %zu bytes of memory",
+           length, vn_frame_unpack_limit(length));
+    refuse_frame(c, &refusal);
+}
+
+static void take_frames(struct client *c)
+{
+    while (!c->closed && !c->closing) {
+        uint32_t length;
+        int r = vn_frame_look(vn_buffer_head(&c->in), vn_buffer_used(&c->in),
+                              (uint32_t)c->daemon->config->frame_limit_bytes, &length);
+
+        if (r == VN_FRAME_E_INCOMPLETE)
+            return;
+        c->daemon->counters[REQUESTS_RECEIVED]++;
+        if (r) {
+            refuse_length(c, length);
+            return;
+        }
+        take_message(c, vn_buffer_head(&c->in) + VN_FRAME_HEADER, length);
+        vn_buffer_consume(&c->in, VN_FRAME_HEADER + (size_t)length);
+    }
+}
+
+/* The peer writes no more. If it is gone altogether so is the connection; one that has only shut
+ * down its sending side still gets its answers. */
+static void take_end(struct client *c)
+{
+    struct pollfd p = {.fd = c->fd};
+
+    if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR))) {
+        client_drop(c);
+        return;
+    }
+    c->deaf = true;
+    client_drop_if_done(c);
+    if (!c->closed)
+        listen_for(c);
+}
+
+static void receive(struct client *c)
+{
+    for (int i = 0; i < CLIENT_READS_AT_ONCE && !c->closed && !c->closing; i++) {
+        ssize_t n;
+
+        if (vn_buffer_reserve(&c->in, CLIENT_READ_BYTES)) {
+            vn_log_warning("no memory for %zu bytes from a client of uid %u; its connection is "
+                           "closed",
+                           vn_buffer_used(&c->in) + CLIENT_READ_BYTES, c->uid);
+            client_drop(c);
+            return;
+        }
+        n = recv(c->fd, c->in.data + c->in.end, CLIENT_READ_BYTES, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0) {
+            client_drop(c);
+            return;
+        }
+        if (!n) {
+            take_end(c);
+            return;
+        }
+        c->in.end += (size_t)n;
+        take_frames(c);
+    }
+}
+
+static void on_event(uv_poll_t *poll, int status, int events)
+{
+    struct client *c = poll->data;
+
+    if (status < 0) {
+        client_drop(c);
+        return;
+    }
+    if (events & UV_WRITABLE)
+        flush(c);
+    if (c->closed)
+        return;
+    if (events & UV_PRIORITIZED) /* only asked for when not read any more: a hang-up */
+        take_end(c);
+    else if (events & UV_READABLE)
+        receive(c);
+}
+
+/* --- the start -------------------------------------------------------------------------------- */
+
+/* Over the limit: one typed error, without waiting, and the end. */
+static void turn_away(struct daemon *d, int fd)
+{
+    struct vn_buffer frame;
+    struct refusal refusal = {
+        .limit_name = "connections_limit",
+        .limit = d->config->connections_limit,
+        .current = d->n_clients,
+    };
+
+    d->counters[CONNECTIONS_REFUSED]++;
+    if (daemon_may_complain(&d->complained_limit_ns))
+        vn_log_notice("refused a connection: %u are open, connections_limit is %llu", d->n_clients,
+                      (unsigned long long)d->config->connections_limit);
+    refuse(&refusal, VIRTUALNET__CODE__BUSY,
+           "%u connections are open and connections_limit is %llu; try again later", d->n_clients,
+           (unsigned long long)d->config->connections_limit);
+    vn_buffer_init(&frame, 4096);
+    if (!reply_encode_refusal(&frame, 0, &refusal) &&
+        send(fd, vn_buffer_head(&frame), vn_buffer_used(&frame), MSG_NOSIGNAL) < 0)
+        vn_log_debug("telling a client about connections_limit: %s", strerror(errno));
+    vn_buffer_deinit(&frame);
+    close(fd);
+}
+
+static uid_t peer_uid(int fd)
+{
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t n = sizeof peer;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ? (uid_t)-1 : peer.uid;
+}
+
+static void link_to_daemon(struct client *c)
+{
+    c->next = c->daemon->clients;
+    if (c->next)
+        c->next->previous = c;
+    c->daemon->clients = c;
+    c->daemon->n_clients++;
+    c->daemon->counters[CONNECTIONS_ACCEPTED]++;
+}
+
+void client_new(struct daemon *d, int fd)
+{
+    struct client *c;
+
+    if (d->n_clients >= d->config->connections_limit) {
+        turn_away(d, fd);
+        return;
+    }
+    c = calloc(1, sizeof *c);
+    if (!c || uv_poll_init(&d->loop, &c->poll, fd)) {
+        vn_log_warning("no memory for another connection; it is closed");
+        close(fd);
+        free(c);
+        return;
+    }
+    uv_timer_init(&d->loop, &c->linger);
+    c->poll.data = c->linger.data = c;
+    c->open_handles = 2;
+    c->daemon = d;
+    c->fd = fd;
+    c->uid = peer_uid(fd);
+    /* One frame that is not complete yet, and one read. */
+    vn_buffer_init(&c->in, VN_FRAME_HEADER + d->config->frame_limit_bytes + CLIENT_READ_BYTES);
+    /* One reply of any size always fits. */
+    vn_buffer_init(&c->out,
+                   VN_FRAME_HEADER + d->config->frame_limit_bytes + d->config->reply_backlog_bytes);
+    link_to_daemon(c);
+    listen_for(c);
+}

@@ -1,0 +1,50 @@
+/* One connection. Loop thread only. It is always read, so that a peer that dies is seen to die;
+ * what it may pile up is bounded: one frame of input, so many requests in flight, so many bytes of
+ * unread replies (a slower reader is cut off). When it ends, its waiting requests are dropped and
+ * its running ones cancelled.
+ *
+ * Life: open -> (deaf: the peer sent its last byte and still reads) -> (closing: a last error is
+ * on its way out) -> closed: off the daemon's list, memory kept until the loop lets go of it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/buffer.h"
+#include "proto/virtualnet.pb-c.h"
+
+#define CLIENT_READ_BYTES 65536 /* at a time */
+#define CLIENT_READS_AT_ONCE 16 /* then others have their turn */
+#define CLIENT_LINGER_MS 1000   /* for the last error of a closing connection to be read */
+
+struct daemon;
+struct job;
+
+struct client {
+    struct daemon *daemon;
+    struct client *previous, *next; /* in the daemon's list */
+    uv_poll_t poll;
+    uv_timer_t linger;
+    uint32_t open_handles;
+    int fd;
+    uid_t uid; /* of the peer, when it connected */
+    struct vn_buffer in, out;
+    struct job *jobs;   /* list: accepted and not yet answered */
+    uint32_t in_flight; /* jobs, and a reload that it waits for */
+    bool deaf, closing, closed;
+};
+
+/* Takes the descriptor in any case: it is served, or refused and closed. */
+void client_new(struct daemon *d, int fd);
+
+/* Queues a reply and writes what the socket takes. May end the connection. 0, or
+ * VN_FRAME_E_TOO_LONG when the reply is longer than frame_limit_bytes: nothing was queued. */
+int client_send(struct client *c, const Virtualnet__Response *response);
+
+/* Ends the connection now. */
+void client_drop(struct client *c);
+
+/* Ends it when nothing is left to do for it: its input has ended, or the daemon stops. */
+void client_drop_if_done(struct client *c);

@@ -1,0 +1,268 @@
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "proto/frame.h"
+
+#define MIB UINT64_C(1048576)
+
+static const char *const kernel_words[] = {"auto", "ref", "gemm", NULL};
+static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
+
+#define KEY(key, kind, ...)                                                                        \
+    {                                                                                              \
+#key, kind, offsetof(struct config, key), __VA_ARGS__                                      \
+    }
+
+/* Limits: the smallest value that still makes sense; the largest keeps products far from 2^64. */
+const struct config_key config_keys[] = {
+    KEY(socket_path, CONFIG_TEXT, 1, CONFIG_SOCKET_MAX, NULL),
+    KEY(socket_mode, CONFIG_MODE, 0, 0777, NULL),
+    KEY(socket_group, CONFIG_TEXT, 0, CONFIG_WORD_MAX, NULL),
+    KEY(store_path, CONFIG_TEXT, 1, CONFIG_PATH_MAX, NULL),
+    KEY(verify_store, CONFIG_BOOL, 0, 1, NULL),
+    KEY(kernels, CONFIG_CHOICE, 0, 0, kernel_words),
+    KEY(workers, CONFIG_NUMBER, 1, 64, NULL),
+    KEY(queue_limit, CONFIG_NUMBER, 1, 65536, NULL),
+    KEY(queue_limit_bytes, CONFIG_NUMBER, MIB, 65536 * MIB, NULL),
+    KEY(connections_limit, CONFIG_NUMBER, 1, 65536, NULL),
+    KEY(connection_inflight_limit, CONFIG_NUMBER, 1, 65536, NULL),
+    KEY(frame_limit_bytes, CONFIG_NUMBER, 4096, 1024 * MIB, NULL),
+    KEY(reply_backlog_bytes, CONFIG_NUMBER, 4096, 1024 * MIB, NULL),
+    KEY(default_budget_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
+    KEY(task_budgets, CONFIG_BUDGETS, 1, CONFIG_BYTES_MAX, NULL),
+    KEY(memory_limit_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
+    KEY(shutdown_grace_ms, CONFIG_NUMBER, 0, 600000, NULL),
+    KEY(log_level, CONFIG_CHOICE, 0, 0, level_words),
+    {NULL, CONFIG_TEXT, 0, 0, 0, NULL},
+};
+
+#define N_KEYS (sizeof config_keys / sizeof config_keys[0])
+
+void config_defaults(struct config *ret_config)
+{
+    *ret_config = (struct config){
+        .socket_path = "/run/virtualnet/virtualnet.sock",
+        .socket_mode = "0660",
+        .store_path = VIRTUALNETD_STORE,
+        .verify_store = 1,
+        .kernels = "auto",
+        .workers = 1, /* the processor belongs to the robot's control loops */
+        .queue_limit = 64,
+        .queue_limit_bytes = 64 * MIB,
+        .connections_limit = 64,
+        .connection_inflight_limit = 16,
+        .frame_limit_bytes = VN_FRAME_MAX,
+        .reply_backlog_bytes = 4 * MIB,
+        .shutdown_grace_ms = 2000,
+        .log_level = "info",
+    };
+}
+
+/* --- one key ---------------------------------------------------------------------------------- */
+
+static void *field(const struct config *c, const struct config_key *k)
+{
+    return (char *)c + k->offset;
+}
+
+static int read_text(const struct vn_json_at *at, const struct config_key *k, struct config *c)
+{
+    const json_t *value = json_object_get(at->json, k->name);
+    const char *text = "";
+    int r = 0;
+
+    if (k->min || !json_is_string(value) || json_string_length(value))
+        r = vn_json_string(at, k->name, VN_JSON_REQUIRED, k->max, &text);
+    if (r)
+        return r;
+    memcpy(field(c, k), text, strlen(text) + 1); /* k->max + 1 bytes behind the field */
+    return 0;
+}
+
+static int read_mode(const struct vn_json_at *at, const struct config_key *k, struct config *c)
+{
+    struct vn_json_at value = {
+        json_object_get(at->json, k->name), at, k->name, 0, at->text, at->why};
+    const char *text;
+    size_t n;
+    int r = vn_json_string(at, k->name, VN_JSON_REQUIRED, CONFIG_WORD_MAX, &text);
+
+    if (r)
+        return r;
+    n = strlen(text);
+    if (n < 3 || n > 4 || strspn(text, "01234567") != n || (n == 4 && text[0] != '0'))
+        return vn_json_wrong(&value, "must be octal digits in quotes from \"000\" to \"0777\"");
+    memcpy(field(c, k), text, n + 1);
+    return 0;
+}
+
+static int read_choice(const struct vn_json_at *at, const struct config_key *k, struct config *c)
+{
+    unsigned i = 0;
+    int r = vn_json_choice(at, k->name, VN_JSON_REQUIRED, k->words, &i);
+
+    if (r)
+        return r;
+    memcpy(field(c, k), k->words[i], strlen(k->words[i]) + 1);
+    return 0;
+}
+
+static int read_budgets(const struct vn_json_at *at, const struct config_key *k, struct config *c)
+{
+    struct vn_json_at budgets;
+    const char *task;
+    json_t *value;
+    int r = vn_json_object(at, k->name, &budgets);
+
+    if (r)
+        return r;
+    if (json_object_size(budgets.json) > VN_TASKS_MAX)
+        return vn_json_wrong(&budgets, "must name at most %d tasks", VN_TASKS_MAX);
+    c->n_task_budgets = 0;
+    json_object_foreach((json_t *)budgets.json, task, value)
+    {
+        struct config_budget *b = &c->task_budgets[c->n_task_budgets];
+
+        if (strlen(task) > VN_NAME_MAX)
+            return vn_json_wrong(&budgets, "a task's name has at most %d bytes", VN_NAME_MAX);
+        r = vn_json_u64(&budgets, task, VN_JSON_REQUIRED, k->min, k->max, &b->bytes);
+        if (r)
+            return r;
+        memcpy(b->task, task, strlen(task) + 1);
+        c->n_task_budgets++;
+    }
+    return 0;
+}
+
+static int read_key(const struct vn_json_at *at, const struct config_key *k, struct config *c)
+{
+    bool yes = false;
+    int r;
+
+    switch (k->kind) {
+    case CONFIG_TEXT:
+        return read_text(at, k, c);
+    case CONFIG_NUMBER:
+        return vn_json_u64(at, k->name, VN_JSON_REQUIRED, k->min, k->max, field(c, k));
+    case CONFIG_BOOL:
+        r = vn_json_bool(at, k->name, VN_JSON_REQUIRED, &yes);
+        *(uint64_t *)field(c, k) = yes;
+        return r;
+    case CONFIG_MODE:
+        return read_mode(at, k, c);
+    case CONFIG_CHOICE:
+        return read_choice(at, k, c);
+    case CONFIG_BUDGETS:
+        return read_budgets(at, k, c);
+    }
+    return -EINVAL;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+static int read_root(const struct vn_json_at *root, struct config *c)
+{
+    const char *names[N_KEYS];
+    int r;
+
+    for (size_t i = 0; i < N_KEYS; i++)
+        names[i] = config_keys[i].name;
+    r = vn_json_only(root, names);
+    for (const struct config_key *k = config_keys; k->name && !r; k++)
+        if (vn_json_has(root, k->name))
+            r = read_key(root, k, c);
+    if (!r && c->memory_limit_bytes && c->default_budget_bytes > c->memory_limit_bytes)
+        r = vn_json_wrong(root,
+                          "default_budget_bytes (%llu) must not be above "
+                          "memory_limit_bytes (%llu)",
+                          (unsigned long long)c->default_budget_bytes,
+                          (unsigned long long)c->memory_limit_bytes);
+    return r ? CONFIG_E_INVALID : 0;
+}
+
+int config_load(const char *file, struct vn_why *why, struct config *ret_config)
+{
+    _cleanup_(vn_freep) struct config *c = malloc(sizeof *c);
+    _cleanup_(vn_freep) char *text = NULL;
+    struct vn_json_at at;
+    json_t *root;
+    int r;
+
+    if (!c)
+        return vn_because(why, -ENOMEM, "%s: out of memory", file);
+    config_defaults(c);
+    r = vn_json_load(file, CONFIG_FILE_MAX, why, &text, &root);
+    if (r)
+        return r < 0 ? r : CONFIG_E_INVALID;
+    at = vn_json_root(root, text, why);
+    r = read_root(&at, c);
+    json_decref(root);
+    if (r)
+        return vn_because_in(why, r, file);
+    *ret_config = *c;
+    return 0;
+}
+
+int config_set(struct config *c, const char *name, const char *value, struct vn_why *why)
+{
+    json_t *root = json_pack("{s:s}", name, value);
+    struct vn_json_at at = vn_json_root(root, NULL, why);
+    int r;
+
+    if (!root)
+        return vn_because(why, CONFIG_E_INVALID, "%s: must be UTF-8 text", name);
+    r = read_root(&at, c);
+    json_decref(root);
+    return r;
+}
+
+static json_t *key_to_json(const struct config *c, const struct config_key *k)
+{
+    json_t *budgets;
+
+    switch (k->kind) {
+    case CONFIG_NUMBER:
+        return json_integer((json_int_t) * (uint64_t *)field(c, k));
+    case CONFIG_BOOL:
+        return json_boolean(*(uint64_t *)field(c, k) != 0);
+    case CONFIG_BUDGETS:
+        budgets = json_object();
+        for (uint32_t i = 0; budgets && i < c->n_task_budgets; i++)
+            json_object_set_new(budgets, c->task_budgets[i].task,
+                                json_integer((json_int_t)c->task_budgets[i].bytes));
+        return budgets;
+    default:
+        return json_string(field(c, k));
+    }
+}
+
+json_t *config_to_json(const struct config *c)
+{
+    json_t *root = json_object();
+
+    for (const struct config_key *k = config_keys; root && k->name; k++) {
+        if (json_object_set_new(root, k->name, key_to_json(c, k)) < 0) {
+            json_decref(root);
+            return NULL;
+        }
+    }
+    return root;
+}
+
+unsigned config_socket_mode(const struct config *c)
+{
+    return (unsigned)strtoul(c->socket_mode, NULL, 8);
+}
+
+uint64_t config_budget(const struct config *c, const char *task)
+{
+    for (uint32_t i = 0; i < c->n_task_budgets; i++)
+        if (!strcmp(c->task_budgets[i].task, task))
+            return c->task_budgets[i].bytes;
+    return c->default_budget_bytes;
+}

@@ -1,0 +1,85 @@
+/* The daemon's configuration: one strict JSON file over built-in defaults; docs/configuration.md
+ * has a line for every key, and a test holds that page and the example file against the table here.
+ * Const once the daemon runs, shared by all threads. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/why.h"
+#include "engine/network.h"
+
+#define CONFIG_FILE_MAX 1048576 /* bytes of JSON */
+#define CONFIG_PATH_MAX 1023    /* bytes of a path in the configuration */
+#define CONFIG_SOCKET_MAX 107   /* sun_path holds 108 with its NUL; longer ones are silently cut */
+#define CONFIG_WORD_MAX 63
+#define CONFIG_BYTES_MAX (UINT64_C(1) << 62)
+
+enum {
+    CONFIG_E_INVALID = 1, /* why says where and what is allowed */
+};
+
+struct config_budget {
+    char task[VN_NAME_MAX + 1];
+    uint64_t bytes;
+};
+
+struct config {
+    char socket_path[CONFIG_SOCKET_MAX + 1];
+    char socket_mode[CONFIG_WORD_MAX + 1];  /* octal digits, as people write it */
+    char socket_group[CONFIG_WORD_MAX + 1]; /* empty: the daemon's own */
+    char store_path[CONFIG_PATH_MAX + 1];
+    uint64_t verify_store; /* 0 or 1 */
+    char kernels[CONFIG_WORD_MAX + 1];
+    uint64_t workers;
+    uint64_t queue_limit;
+    uint64_t queue_limit_bytes;
+    uint64_t connections_limit;
+    uint64_t connection_inflight_limit;
+    uint64_t frame_limit_bytes;
+    uint64_t reply_backlog_bytes;
+    uint64_t default_budget_bytes; /* 0: the full path */
+    uint32_t n_task_budgets;
+    struct config_budget task_budgets[VN_TASKS_MAX];
+    uint64_t memory_limit_bytes; /* 0: none */
+    uint64_t shutdown_grace_ms;
+    char log_level[CONFIG_WORD_MAX + 1];
+};
+
+enum config_kind {
+    CONFIG_TEXT,   /* min .. max bytes */
+    CONFIG_NUMBER, /* min .. max */
+    CONFIG_BOOL,
+    CONFIG_MODE,    /* octal digits, 0 .. 0777 */
+    CONFIG_CHOICE,  /* one of words */
+    CONFIG_BUDGETS, /* {task: bytes}, bytes in min .. max */
+};
+
+/* One key, in the order of the documentation. */
+struct config_key {
+    const char *name;
+    enum config_kind kind;
+    size_t offset; /* into struct config */
+    uint64_t min, max;
+    const char *const *words;
+};
+
+extern const struct config_key config_keys[]; /* ends with a NULL name */
+
+void config_defaults(struct config *ret_config);
+
+/* Defaults, overridden by the file. 0, CONFIG_E_INVALID or a negative errno; why always set. */
+int config_load(const char *file, struct vn_why *why, struct config *ret_config);
+
+/* Sets one text key from a flag, under the same rules as in the file. 0 or CONFIG_E_INVALID. */
+int config_set(struct config *c, const char *name, const char *value, struct vn_why *why);
+
+/* A file that reads back to the same configuration; NULL: out of memory. */
+json_t *config_to_json(const struct config *c);
+
+unsigned config_socket_mode(const struct config *c);
+
+/* The budget of a request that states none; 0: the full path. */
+uint64_t config_budget(const struct config *c, const char *task);

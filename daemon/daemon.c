@@ -1,0 +1,269 @@
+#include "daemon/daemon.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/calls.h"
+#include "daemon/client.h"
+#include "daemon/reply.h"
+
+#define COMPLAIN_EVERY_NS (10 * VN_NS_PER_S)
+#define LAST_GRACE_MS 1000 /* for cancelled runs to end and last replies to be taken */
+
+const char *const counter_names[N_COUNTERS] = {
+    [INFER_OK] = "infer_ok",
+    [PLAN_OK] = "plan_ok",
+    [DESCRIBE_OK] = "describe_ok",
+    [STATUS_OK] = "status_ok",
+    [RELOAD_OK] = "reload_ok",
+    [BAD_FRAME] = "bad_frame",
+    [BAD_REQUEST] = "bad_request",
+    [UNKNOWN_TASK] = "unknown_task",
+    [BAD_IMAGE] = "bad_image",
+    [BUDGET_TOO_SMALL] = "budget_too_small",
+    [BUSY] = "busy",
+    [DEADLINE] = "deadline",
+    [CANCELLED] = "cancelled",
+    [NOT_ALLOWED] = "not_allowed",
+    [RELOAD_FAILED] = "reload_failed",
+    [INTERNAL] = "internal",
+    [SHUTTING_DOWN] = "shutting_down",
+    [ABANDONED] = "abandoned",
+    [REQUESTS_RECEIVED] = "requests_received",
+    [CONNECTIONS_ACCEPTED] = "connections_accepted",
+    [CONNECTIONS_REFUSED] = "connections_refused",
+    [SLOW_READERS_CUT] = "slow_readers_cut",
+};
+
+bool daemon_may_complain(uint64_t *last_ns)
+{
+    uint64_t now = vn_now_ns();
+
+    if (*last_ns && now - *last_ns < COMPLAIN_EVERY_NS)
+        return false;
+    *last_ns = now;
+    return true;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+void daemon_feed(struct daemon *d)
+{
+    struct worker *w;
+
+    while (d->queue.first && (w = pool_idle(&d->pool))) {
+        struct job *j = job_of_item(d->queue.first);
+
+        j->started_ns = vn_now_ns();
+        if (j->deadline_ns && j->started_ns >= j->deadline_ns) {
+            queue_remove(&d->queue, &j->item);
+            j->outcome = JOB_DEADLINE;
+            j->phase = "queue";
+            calls_finish(d, j);
+            continue;
+        }
+        if (ledger_take(&d->ledger, j->promise_bytes))
+            return; /* the first waits for memory, and the others behind it */
+        queue_remove(&d->queue, &j->item);
+        worker_give(w, j);
+    }
+}
+
+static void on_job_done(void *context, struct job *j)
+{
+    struct daemon *d = context;
+
+    ledger_give(&d->ledger, j->promise_bytes);
+    calls_finish(d, j);
+    daemon_feed(d);
+    daemon_maybe_finish(d);
+}
+
+static void on_accepted(void *context, int fd)
+{
+    client_new(context, fd);
+}
+
+static void on_reloaded(void *context)
+{
+    calls_reload_finished(context);
+}
+
+static bool workers_moved(void *context)
+{
+    struct daemon *d = context;
+
+    return pool_moved(&d->pool);
+}
+
+/* --- stopping --------------------------------------------------------------------------------- */
+
+static void close_handles(struct daemon *d)
+{
+    for (size_t i = 0; i < sizeof d->signals / sizeof d->signals[0]; i++)
+        uv_close((uv_handle_t *)&d->signals[i], NULL);
+    uv_close((uv_handle_t *)&d->grace, NULL);
+    service_close(&d->service);
+    reload_deinit(&d->reload);
+    pool_stop(&d->pool);
+}
+
+void daemon_maybe_finish(struct daemon *d)
+{
+    if (!d->stopping || d->finished || d->clients || d->ledger.running || d->reload.running)
+        return;
+    d->finished = true;
+    close_handles(d); /* with the last of them closed, the loop ends */
+}
+
+static void drop_clients(struct daemon *d, void (*drop)(struct client *c))
+{
+    struct client *next;
+
+    for (struct client *c = d->clients; c; c = next) {
+        next = c->next;
+        drop(c);
+    }
+}
+
+/* First what still runs is cancelled, and has a last moment to say so; then the process ends, with
+ * or without it. A worker that is stuck cannot be joined. */
+static void on_grace_over(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+
+    if (!d->grace_over) {
+        d->grace_over = true;
+        pool_cancel(&d->pool);
+        uv_timer_start(timer, on_grace_over, LAST_GRACE_MS, 0);
+        return;
+    }
+    if (d->ledger.running) {
+        vn_log_error("%u runs did not end after they were cancelled; leaving without them",
+                     d->ledger.running);
+        _exit(EXIT_FAILURE);
+    }
+    if (d->reload.running) /* reading a large store: nothing is lost */
+        _exit(EXIT_SUCCESS);
+    drop_clients(d, client_drop);
+}
+
+static void stop(struct daemon *d)
+{
+    if (d->stopping)
+        return;
+    d->stopping = true;
+    vn_log_notice("stopping: %u running, %u waiting", d->ledger.running, d->queue.length);
+    service_notify(&d->service, "STOPPING=1\nSTATUS=finishing what runs");
+    service_unwatch(&d->service);
+    listener_close(&d->listener);
+    uv_timer_start(&d->grace, on_grace_over, d->config->shutdown_grace_ms, 0);
+    calls_refuse_waiting(d);
+    drop_clients(d, client_drop_if_done);
+    daemon_maybe_finish(d);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct daemon *d = handle->data;
+
+    if (number == SIGHUP)
+        calls_reload(d);
+    else
+        stop(d);
+}
+
+/* --- starting --------------------------------------------------------------------------------- */
+
+static void watch_signals(struct daemon *d)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+    }
+    uv_timer_init(&d->loop, &d->grace);
+    d->grace.data = d;
+}
+
+static void say_ready(struct daemon *d)
+{
+    const struct vn_network *n = d->model->network;
+    char size[VN_BYTES_TEXT];
+
+    vn_log_notice("virtualnetd %s serves %s (%s, %u tasks, %u blocks of %u groups, agent %s) at "
+                  "%s with %u worker%s",
+                  VN_VERSION, n->name, vn_bytes_format(d->model->store->file_bytes, size),
+                  n->n_tasks, vn_network_blocks(n), n->groups, vn_agent_kind_names[n->agent.kind],
+                  d->listener.lock_fd < 0 ? "an activated socket" : d->config->socket_path,
+                  d->pool.n_workers, d->pool.n_workers == 1 ? "" : "s");
+    service_notify(&d->service, "READY=1\nSTATUS=serving %s", n->name);
+    service_watch(&d->service, &d->loop, workers_moved, d);
+}
+
+/* What fails here ends the start; the process is about to exit and takes the rest with it. */
+static int start(struct daemon *d, struct vn_why *why)
+{
+    const struct config *c = d->config;
+    int r = listener_claim(&d->listener, c, why);
+
+    if (r)
+        return r;
+    r = model_load(c, why, &d->model);
+    if (r)
+        return r;
+    d->fixed_bytes = d->model->idle_pss_bytes;
+    r = pool_start(&d->pool, &d->loop, (uint32_t)c->workers, on_job_done, d);
+    if (r)
+        return vn_because(why, r, "starting %llu workers: %s", (unsigned long long)c->workers,
+                          strerror(-r));
+    r = reload_init(&d->reload, &d->loop, c, on_reloaded, d);
+    if (r)
+        return vn_because(why, r, "starting: %s", strerror(-r));
+    watch_signals(d);
+    return listener_open(&d->listener, &d->loop, on_accepted, d, why);
+}
+
+static int serve(struct daemon *d)
+{
+    struct vn_why why = {""};
+
+    service_open(&d->service);
+    if (start(d, &why)) {
+        vn_log_error("%s", why.text);
+        service_notify(&d->service, "STATUS=%s", why.text);
+        listener_close(&d->listener);
+        model_unref(d->model);
+        return EXIT_FAILURE;
+    }
+    say_ready(d);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    model_unref(d->model);
+    uv_loop_close(&d->loop);
+    return EXIT_SUCCESS;
+}
+
+int daemon_run(const struct config *c)
+{
+    struct daemon *d = calloc(1, sizeof *d);
+    int r = EXIT_FAILURE;
+
+    if (!d || uv_loop_init(&d->loop) < 0) {
+        vn_log_error("out of memory");
+    } else {
+        d->config = c;
+        d->started_ns = vn_now_ns();
+        queue_init(&d->queue, (uint32_t)c->queue_limit, c->queue_limit_bytes);
+        ledger_init(&d->ledger, c->memory_limit_bytes);
+        r = serve(d);
+    }
+    free(d);
+    return r;
+}

@@ -1,0 +1,89 @@
+/* The daemon: everything that the loop thread owns, and its life from start to stop.
+ *
+ * thread    owns
+ * loop      all of struct daemon: listener, clients, queue, ledger, counters, model references
+ * worker n  one job and one session (worker.h)
+ * loader    while a reload is on: the model it is making (reload.h)
+ * The loop never computes and never waits for a worker. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "daemon/config.h"
+#include "daemon/ledger.h"
+#include "daemon/listener.h"
+#include "daemon/model.h"
+#include "daemon/queue.h"
+#include "daemon/reload.h"
+#include "daemon/service.h"
+#include "daemon/worker.h"
+
+/* Every request that was received ends in exactly one of those before REQUESTS_RECEIVED, or is
+ * still in flight. */
+enum daemon_counter {
+    INFER_OK,
+    PLAN_OK,
+    DESCRIBE_OK,
+    STATUS_OK,
+    RELOAD_OK,
+    BAD_FRAME,
+    BAD_REQUEST,
+    UNKNOWN_TASK,
+    BAD_IMAGE,
+    BUDGET_TOO_SMALL,
+    BUSY,
+    DEADLINE,
+    CANCELLED,
+    NOT_ALLOWED,
+    RELOAD_FAILED,
+    INTERNAL,
+    SHUTTING_DOWN,
+    ABANDONED, /* the client went before its answer */
+    REQUESTS_RECEIVED,
+    CONNECTIONS_ACCEPTED,
+    CONNECTIONS_REFUSED,
+    SLOW_READERS_CUT,
+    N_COUNTERS,
+};
+
+extern const char *const counter_names[N_COUNTERS];
+
+struct client;
+
+struct daemon {
+    const struct config *config;
+    uv_loop_t loop;
+    struct listener listener;
+    struct service service;
+    struct client *clients; /* list */
+    uint32_t n_clients;
+    struct queue queue;
+    struct ledger ledger;
+    struct pool pool;
+    struct model *model; /* counted; new requests are for this one */
+    struct reload reload;
+    uint64_t counters[N_COUNTERS];
+    uint64_t started_ns;
+    uint64_t fixed_bytes;         /* PSS, loaded and before the first run */
+    uint64_t complained_limit_ns; /* the last log line about refused connections */
+    uint64_t complained_slow_ns;  /* and about slow readers */
+    uv_signal_t signals[3];
+    uv_timer_t grace;
+    bool stopping;
+    bool grace_over;
+    bool finished; /* the handles are closed */
+};
+
+/* Serves until SIGTERM or SIGINT. Returns the exit status of the process. */
+int daemon_run(const struct config *c);
+
+/* Hands waiting jobs to idle workers, as far as deadlines and the ledger allow. */
+void daemon_feed(struct daemon *d);
+
+/* While stopping: ends the loop when the last client and the last run are gone. */
+void daemon_maybe_finish(struct daemon *d);
+
+/* True when a complaint of this kind is worth a log line: not within 10 s of the last. */
+bool daemon_may_complain(uint64_t *last_ns);

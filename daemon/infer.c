@@ -1,0 +1,158 @@
+#include "daemon/infer.h"
+
+#include "base/clock.h"
+#include "daemon/text.h"
+
+#define BAD_REQUEST_CODE VIRTUALNET__CODE__BAD_REQUEST
+#define BAD_IMAGE_CODE VIRTUALNET__CODE__BAD_IMAGE
+
+int refuse_task(struct refusal *r, const struct vn_network *n, const char *name)
+{
+    char tasks[256], text[TEXT_NAME];
+
+    text_tasks(n, tasks, sizeof tasks);
+    if (!name[0])
+        return refuse(r, VIRTUALNET__CODE__UNKNOWN_TASK,
+                      "name a task: the store has %u, so that none can be left out: %s", n->n_tasks,
+                      tasks);
+    return refuse(r, VIRTUALNET__CODE__UNKNOWN_TASK, "there is no task \"%s\"; the store has %s",
+                  text_name(name, text), tasks);
+}
+
+static int prepare_task(struct job *j, struct refusal *r)
+{
+    const struct vn_network *n = j->model->network;
+    const char *name = job_call(j)->task;
+    int task = !name[0] && n->n_tasks == 1 ? 0 : vn_network_find_task(n, name);
+
+    if (task < 0)
+        return refuse_task(r, n, name);
+    j->request.task = (uint32_t)task;
+    return 0;
+}
+
+/* Plan may come without an image: the agent then decides without having seen one. */
+static int prepare_image(struct job *j, struct refusal *r)
+{
+    const Virtualnet__Image *image = job_call(j)->image;
+    struct vn_why why;
+
+    if (!image && j->request.plan_only)
+        return 0;
+    if (!image)
+        return refuse(r, BAD_IMAGE_CODE, "infer needs an image");
+    if (image->format != VIRTUALNET__PIXEL_FORMAT__GRAY8 &&
+        image->format != VIRTUALNET__PIXEL_FORMAT__RGB8)
+        return refuse(r, BAD_IMAGE_CODE,
+                      "image.format is %d; it must be 1 (GRAY8, a byte a pixel) or 2 (RGB8, three "
+                      "bytes a pixel, red first)",
+                      (int)image->format);
+    j->image = (struct vn_image){
+        .pixels = image->pixels.data,
+        .length = image->pixels.len,
+        .width = image->width,
+        .height = image->height,
+        .stride = image->stride,
+        .format =
+            image->format == VIRTUALNET__PIXEL_FORMAT__GRAY8 ? VN_PIXELS_GRAY8 : VN_PIXELS_RGB8,
+    };
+    if (vn_image_check(&j->image, &why))
+        return refuse(r, BAD_IMAGE_CODE, "%s", why.text);
+    j->request.image = &j->image;
+    return 0;
+}
+
+static int prepare_levels(struct job *j, struct refusal *r)
+{
+    const Virtualnet__InferRequest *call = job_call(j);
+    const struct vn_network *n = j->model->network;
+    uint32_t blocks = vn_network_blocks(n);
+
+    if (!call->n_level)
+        return 0;
+    if (call->uniform)
+        return refuse(r, BAD_REQUEST_CODE, "level and uniform exclude each other; state one");
+    if (call->n_level != blocks)
+        return refuse(r, BAD_REQUEST_CODE, "level has %zu items; it must have %u, one per block",
+                      call->n_level, blocks);
+    for (uint32_t b = 0; b < blocks; b++) {
+        if (call->level[b] > n->groups)
+            return refuse(r, BAD_REQUEST_CODE, "level[%u] is %u; it must be 0 to %u", b,
+                          call->level[b], n->groups);
+        j->levels[b] = (uint8_t)call->level[b];
+    }
+    j->request.levels = j->levels;
+    j->request.n_levels = blocks;
+    return 0;
+}
+
+static int prepare_wishes(struct job *j, const struct config *c, struct refusal *r)
+{
+    const Virtualnet__InferRequest *call = job_call(j);
+    const struct vn_task *task = &j->model->network->tasks[j->request.task];
+
+    if (!(call->thrift >= 0 && call->thrift <= 1)) /* NaN fails both */
+        return refuse(r, BAD_REQUEST_CODE, "thrift is %g; it must be a number from 0 to 1",
+                      call->thrift);
+    j->request.thrift = call->thrift;
+    j->request.agent = call->uniform ? VN_AGENT_UNIFORM : j->model->network->agent.kind;
+    j->request.budget_bytes = call->budget_bytes;
+    if (!call->budget_bytes && !j->request.levels)
+        j->request.budget_bytes = config_budget(c, task->name);
+    j->top_k = call->top_k ? call->top_k : 1;
+    if (j->top_k > task->n_labels)
+        j->top_k = task->n_labels;
+    j->arrived_ns = vn_now_ns();
+    if (call->deadline_ms)
+        j->deadline_ns = j->arrived_ns + call->deadline_ms * VN_NS_PER_MS;
+    return 0;
+}
+
+static int refuse_memory(struct refusal *r, const struct job *j, const struct ledger *ledger)
+{
+    r->limit_name = "memory_limit_bytes";
+    r->limit = ledger->limit;
+    r->current = ledger->promised;
+    r->needed_bytes = j->promise_bytes;
+    return refuse(r, VIRTUALNET__CODE__BUSY,
+                  "the run may need %llu bytes and memory_limit_bytes is %llu; state a "
+                  "budget_bytes of at most that",
+                  (unsigned long long)j->promise_bytes, (unsigned long long)ledger->limit);
+}
+
+/* What the ledger will be told: exact for a path that the request fixes, else the most that the
+ * agent can choose. */
+static int prepare_promise(struct job *j, const struct ledger *ledger, struct refusal *r)
+{
+    const struct vn_infer_request *q = &j->request;
+    const struct vn_planner *p = j->model->planner;
+    struct vn_plan plan;
+
+    if (q->levels) {
+        vn_plan_path(p, q->task, q->levels, q->n_levels, j->image.length, &plan);
+        j->promise_bytes = vn_bytes_total(&plan.bytes);
+        if (q->budget_bytes && j->promise_bytes > q->budget_bytes) {
+            r->needed_bytes = j->promise_bytes;
+            return refuse(r, VIRTUALNET__CODE__BUDGET_TOO_SMALL,
+                          "the path that level states needs %llu bytes, budget_bytes is %llu; "
+                          "raise it, or leave one of the two out",
+                          (unsigned long long)j->promise_bytes,
+                          (unsigned long long)q->budget_bytes);
+        }
+    } else {
+        vn_plan_uniform(p, q->task, j->model->network->groups, j->image.length, &plan);
+        j->promise_bytes = vn_bytes_total(&plan.bytes);
+        if (q->budget_bytes && q->budget_bytes < j->promise_bytes)
+            j->promise_bytes = q->budget_bytes;
+    }
+    return ledger_fits(ledger, j->promise_bytes) == LEDGER_E_NEVER ? refuse_memory(r, j, ledger)
+                                                                   : 0;
+}
+
+int infer_prepare(struct job *j, const struct config *c, const struct ledger *ledger,
+                  struct refusal *refusal)
+{
+    j->request.plan_only = j->message->call_case == VIRTUALNET__REQUEST__CALL_PLAN;
+    return prepare_task(j, refusal) || prepare_image(j, refusal) || prepare_levels(j, refusal) ||
+           prepare_wishes(j, c, refusal) || prepare_promise(j, ledger, refusal);
+}

@@ -1,0 +1,70 @@
+#include "daemon/job.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct job *job_new(Virtualnet__Request *message, struct model *model)
+{
+    struct job *j = calloc(1, sizeof *j);
+
+    if (!j) {
+        virtualnet__request__free_unpacked(message, NULL);
+        return NULL;
+    }
+    j->id = message->id;
+    j->message = message;
+    j->model = model_ref(model);
+    atomic_init(&j->cancel, false);
+    return j;
+}
+
+struct job *job_free(struct job *j)
+{
+    if (!j)
+        return NULL;
+    virtualnet__request__free_unpacked(j->message, NULL);
+    model_unref(j->model);
+    free(j);
+    return NULL;
+}
+
+uint64_t job_bytes(const struct job *j)
+{
+    return sizeof *j + j->image.length;
+}
+
+static void finish(struct job *j, int r)
+{
+    switch (r) {
+    case 0:
+        j->outcome = JOB_DONE;
+        if (!j->request.plan_only)
+            vn_top_k(j->result.probabilities, j->result.n_labels, j->top_k, j->top);
+        break;
+    case VN_SESSION_E_CANCELLED:
+        j->outcome = JOB_CANCELLED;
+        break;
+    case VN_SESSION_E_DEADLINE:
+        j->outcome = JOB_DEADLINE;
+        j->phase = "compute";
+        break;
+    case VN_SESSION_E_TOO_SMALL:
+        j->outcome = JOB_TOO_SMALL;
+        break;
+    default:
+        j->outcome = JOB_FAILED;
+        j->error = r;
+    }
+}
+
+void job_run(struct job *j, uint32_t worker, atomic_ulong *progress)
+{
+    struct vn_control control = {
+        .cancel = &j->cancel,
+        .deadline_ns = j->deadline_ns,
+        .progress = progress,
+    };
+
+    finish(j, vn_infer(j->model->sessions[worker], &j->request, &control, &j->result));
+}

@@ -1,0 +1,67 @@
+/* A job: one validated Infer or Plan request on its way from the client through the queue and a
+ * worker back to the loop. The loop owns it, except between handing it to a worker and taking it
+ * back: then only `cancel` may be touched from outside. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "daemon/model.h"
+#include "daemon/queue.h"
+#include "proto/virtualnet.pb-c.h"
+
+struct client;
+
+enum job_outcome {
+    JOB_DONE,
+    JOB_TOO_SMALL, /* result.needed_bytes */
+    JOB_CANCELLED,
+    JOB_DEADLINE, /* phase */
+    JOB_FAILED,   /* error */
+};
+
+struct job {
+    struct queue_item item;
+    struct client *client;        /* NULL: it is gone, nobody wants the answer */
+    struct job *previous, *next;  /* in the client's list */
+    uint64_t id;                  /* the client's */
+    Virtualnet__Request *message; /* owned: image.pixels point into it */
+    struct model *model;          /* counted */
+
+    struct vn_image image;
+    uint8_t levels[VN_BLOCKS_MAX];
+    struct vn_infer_request request;
+    uint32_t top_k;
+    uint64_t promise_bytes; /* what the ledger is told */
+    uint64_t arrived_ns, started_ns;
+    uint64_t deadline_ns; /* 0: none */
+    atomic_bool cancel;
+
+    enum job_outcome outcome;
+    const char *phase;
+    int error; /* negative errno */
+    struct vn_infer_result result;
+    uint32_t top[VN_LABELS_MAX]; /* indices of the top_k labels, best first */
+};
+
+/* Takes the message and a reference to the model in any case. NULL: out of memory. */
+struct job *job_new(Virtualnet__Request *message, struct model *model);
+struct job *job_free(struct job *j); /* takes NULL, returns NULL */
+
+static inline struct job *job_of_item(struct queue_item *item)
+{
+    return (struct job *)((char *)item - offsetof(struct job, item));
+}
+
+static inline const Virtualnet__InferRequest *job_call(const struct job *j)
+{
+    return j->message->call_case == VIRTUALNET__REQUEST__CALL_PLAN ? j->message->plan
+                                                                   : j->message->infer;
+}
+
+/* Heap that the job holds. */
+uint64_t job_bytes(const struct job *j);
+
+/* Decides, plans and runs it on the model's session for this worker; fills outcome and result.
+ * progress is counted up as the run goes on. Called by the worker. */
+void job_run(struct job *j, uint32_t worker, atomic_ulong *progress);

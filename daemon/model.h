@@ -1,0 +1,29 @@
+/* A model: one opened store, what its paths cost, and one session per worker, made ready as a
+ * whole before anybody sees it. Requests that were accepted under a model are answered by it; the
+ * last of them, or the switch to a newer model, drops it. The count belongs to the loop thread. */
+#pragma once
+
+#include "daemon/config.h"
+#include "engine/session.h"
+
+enum {
+    MODEL_E_FAILED = 1, /* why says what is wrong with the store or does not fit it */
+};
+
+struct model {
+    struct vn_store *store;
+    const struct vn_network *network; /* the store's */
+    struct vn_planner *planner;
+    struct vn_session **sessions; /* by worker; each is used by its worker alone */
+    uint32_t n_sessions;
+    uint64_t idle_pss_bytes; /* of the process, loaded and before the first run */
+    uint32_t references;
+};
+
+/* Opens, verifies where the configuration says so, makes sessions, and runs every task once on its
+ * default path, so that what comes out answers within its normal time. Takes as long as reading
+ * the store does; touches nothing but its arguments. 0, MODEL_E_FAILED or -ENOMEM; why is set. */
+int model_load(const struct config *c, struct vn_why *why, struct model **ret_model);
+
+struct model *model_ref(struct model *m);
+struct model *model_unref(struct model *m); /* takes NULL, returns NULL */
