@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/network.h"
+#include "engine/plan.h"
 
 /* The policy's numbers, wherever they live: in a map, or in the trainer's arrays. */
 struct vn_policy {
@@ -17,6 +18,11 @@ struct vn_policy {
 
 /* Largest probability, margin to the second, entropy / log n, of a softmax over n >= 1 labels. */
 void vn_agent_confidence(const float *probabilities, uint32_t n, float ret[VN_AGENT_CONFIDENCE]);
+
+/* The budget as the policy sees it: the limit's share of the cost of the task's full path in the
+ * same unit, cut to 0 .. 1; 1 when there is no limit (0). Trainer and daemon both use this one. */
+float vn_agent_budget_input(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
+                            uint64_t limit, uint64_t image_bytes);
 
 /* features: (F) or NULL when F = 0. work: vn_agent_work(n) floats, input and hidden layer left in
  * it (the trainer's backward pass reads them). ret_scores: (m, g + 1) log probabilities. */

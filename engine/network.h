@@ -28,6 +28,14 @@
 #define VN_WIDTH_MAX 2048  /* channels of the trunk, or of a group's hidden layer */
 #define VN_SIDE_MAX 512    /* pixels on a side of an input */
 #define VN_MEASURED_MAX 64 /* rows of a task's accuracy table */
+#define VN_KERNEL_MAX 11   /* side of a stem's kernel */
+#define VN_STEM_STRIDE_MAX 32
+#define VN_MEAN_MAX 1000.0 /* |mean| of a channel */
+#define VN_STD_MIN 1e-3    /* of a channel */
+#define VN_STD_MAX 1e3
+#define VN_AGENT_EMBEDDING_MAX 64
+#define VN_AGENT_HIDDEN_MAX 1024
+#define VN_AGENT_WIDTH_MAX 256 /* conv agent's trunk */
 
 enum {
     VN_NETWORK_E_INVALID = 1, /* why names the field and the allowed range */
@@ -69,11 +77,11 @@ struct vn_stage {
 
 /* One row of a task's accuracy/bytes table, measured on the validation split at export. */
 struct vn_measured {
-    char by[16];       /* "uniform", or the agent's kind */
-    double setting;    /* uniform: the level; agent: the budget as a share of the full path */
-    double accuracy;   /* 0 .. 1 */
-    double params;     /* mean parameters of the path, agent included */
-    double bytes;      /* mean resident parameter bytes of the path */
+    char by[16];     /* "uniform", or the agent's kind */
+    double setting;  /* uniform: the level; agent: the budget as a share of the full path */
+    double accuracy; /* 0 .. 1 */
+    double params;   /* mean parameters of the path, agent included */
+    double bytes;    /* mean resident parameter bytes of the path */
 };
 
 struct vn_task {
@@ -133,7 +141,7 @@ json_t *vn_network_to_json(const struct vn_network *n);
 struct vn_network *vn_network_free(struct vn_network *n); /* takes NULL, returns NULL */
 VN_DEFINE_CLEANUP(struct vn_network *, vn_network_free);
 
-uint32_t vn_network_blocks(const struct vn_network *n);                    /* m */
+uint32_t vn_network_blocks(const struct vn_network *n);                   /* m */
 struct vn_block vn_network_block(const struct vn_network *n, uint32_t b); /* b < m */
 uint32_t vn_network_width(const struct vn_network *n); /* trunk channels before the heads */
 

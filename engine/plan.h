@@ -1,7 +1,9 @@
 /* A plan: a validated path of one task with its exact estimate, made before any memory is taken.
  *
  * Parameters are counted twice: exactly, and as the union of the 64 KiB windows that a run touches,
- * which is what the kernel makes resident; the budget is held against the latter.
+ * which is what the kernel makes resident; the budget is held against the latter. Both count the
+ * input's stem, the task's head and, in a store that has an agent, the whole of what the agent
+ * reads (also when a request overrules it: the promise is then too high, never too low).
  *
  *     total = params_resident + scratch + io
  *
@@ -50,6 +52,8 @@ int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
 struct vn_planner *vn_planner_free(struct vn_planner *p);
 VN_DEFINE_CLEANUP(struct vn_planner *, vn_planner_free);
 
+const struct vn_network *vn_planner_network(const struct vn_planner *p);
+
 /* The plan of a given path. image_bytes: the pixels of the request; 0 = an image of the input's own
  * size. 0 or VN_PLAN_E_PATH. */
 int vn_plan_path(const struct vn_planner *p, uint32_t task, const uint8_t *levels,
@@ -59,19 +63,25 @@ int vn_plan_path(const struct vn_planner *p, uint32_t task, const uint8_t *level
 void vn_plan_uniform(const struct vn_planner *p, uint32_t task, uint32_t level,
                      uint64_t image_bytes, struct vn_plan *ret_plan);
 
-/* The largest uniform level within the budget. 0 or VN_PLAN_E_TOO_SMALL with *ret_needed. */
-int vn_plan_largest_uniform(const struct vn_planner *p, uint32_t task, uint64_t budget_bytes,
-                            uint64_t image_bytes, struct vn_plan *ret_plan, uint64_t *ret_needed);
-
 enum vn_plan_unit {
     VN_PLAN_BYTES,  /* the limit is a budget: vn_bytes_total */
     VN_PLAN_PARAMS, /* the limit counts parameters of the path, as the papers do */
 };
 
+/* The largest uniform level within the budget. 0 or VN_PLAN_E_TOO_SMALL with *ret_needed. */
+int vn_plan_largest_uniform(const struct vn_planner *p, uint32_t task, uint64_t budget_bytes,
+                            uint64_t image_bytes, struct vn_plan *ret_plan, uint64_t *ret_needed);
+
+/* The same for a limit in either unit; *ret_needed is in that unit. */
+int vn_plan_largest_uniform_in(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
+                               uint64_t limit, uint64_t image_bytes, struct vn_plan *ret_plan,
+                               uint64_t *ret_needed);
+
 /* The best path within the limit. scores: (m, g + 1) row-major, finite. Levels below `min_level`
  * (a uniform level that is run anyway) are not chosen unless nothing else fits.
- * 0 or VN_PLAN_E_TOO_SMALL with *ret_needed in the limit's unit (both outputs then untouched
- * otherwise). Takes microseconds for the usual sizes; no allocation that outlives the call. */
+ * Of equal scores the cheaper path wins, then the one with lower levels in front.
+ * 0, VN_PLAN_E_TOO_SMALL with *ret_needed in the limit's unit, or -ENOMEM. Takes microseconds for
+ * the usual sizes; no memory that outlives the call. */
 int vn_plan_choose(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
                    uint64_t limit, uint64_t image_bytes, const float *scores, uint32_t min_level,
                    struct vn_plan *ret_plan, uint64_t *ret_needed);
