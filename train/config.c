@@ -60,23 +60,31 @@ static int read_schedules(struct vn_config_reading *r)
 
 /* --- what one part says about another --------------------------------------------------------- */
 
+static int wrong_item(const struct vn_json_at *list, uint32_t i, const char *what, const char *name)
+{
+    struct vn_json_at item = vn_json_item(list, i);
+
+    return vn_json_wrong(&item, "%s \"%s\"", what, name);
+}
+
 static int check_used(const struct vn_config_reading *r)
 {
     const struct vn_train_config *c = r->config;
-    bool sets[VN_DATA_SETS_MAX] = {0}, inputs[VN_INPUTS_MAX] = {0};
+    struct vn_json_at data = vn_config_step(&r->root, "data");
+    struct vn_json_at network = vn_config_step(&r->root, "network");
+    struct vn_json_at inputs = vn_config_step(&network, "inputs");
+    bool sets[VN_DATA_SETS_MAX] = {0}, used[VN_INPUTS_MAX] = {0};
 
     for (uint32_t t = 0; t < c->network->n_tasks; t++) {
         sets[c->task_data[t].set] = true;
-        inputs[c->network->tasks[t].input] = true;
+        used[c->network->tasks[t].input] = true;
     }
     for (uint32_t i = 0; i < c->n_data; i++)
         if (!sets[i])
-            return vn_json_wrong(&r->root, "data[%u]: no task uses the set \"%s\"", i,
-                                 c->data[i].name);
+            return wrong_item(&data, i, "no task uses the set", c->data[i].name);
     for (uint32_t i = 0; i < c->network->n_inputs; i++)
-        if (!inputs[i])
-            return vn_json_wrong(&r->root, "network.inputs[%u]: no task uses \"%s\"", i,
-                                 c->network->inputs[i].name);
+        if (!used[i])
+            return wrong_item(&inputs, i, "no task uses the input", c->network->inputs[i].name);
     return 0;
 }
 
@@ -84,24 +92,22 @@ static int check_schedule(const struct vn_config_reading *r)
 {
     const struct vn_train_config *c = r->config;
     const struct vn_schedule *s = &c->schedule;
+    struct vn_json_at training = vn_config_step(&r->root, "training");
+    struct vn_json_at level = vn_config_step(&training, "lowest_level");
+    struct vn_json_at warmup = vn_config_step(&training, "warmup_epochs");
+    struct vn_json_at pad = vn_config_step(&training, "pad");
 
     if (s->lowest_level > c->network->groups)
-        return vn_json_wrong(&r->root,
-                             "training.lowest_level: must be at most network.groups, %u, "
-                             "found %u",
+        return vn_json_wrong(&level, "must be at most network.groups, %u, found %u",
                              c->network->groups, s->lowest_level);
     if (s->warmup_epochs > s->epochs)
-        return vn_json_wrong(&r->root,
-                             "training.warmup_epochs: must be at most epochs, %u, found "
-                             "%g",
-                             s->epochs, s->warmup_epochs);
+        return vn_json_wrong(&warmup, "must be at most epochs, %u, found %g", s->epochs,
+                             s->warmup_epochs);
     for (uint32_t i = 0; i < c->network->n_inputs; i++) {
         const struct vn_input *in = &c->network->inputs[i];
 
         if (s->pad >= in->width || s->pad >= in->height)
-            return vn_json_wrong(&r->root,
-                                 "training.pad: must be smaller than the input \"%s\", "
-                                 "%ux%u, found %u",
+            return vn_json_wrong(&pad, "must be smaller than the input \"%s\", %ux%u, found %u",
                                  in->name, in->width, in->height, s->pad);
     }
     return 0;

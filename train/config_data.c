@@ -29,11 +29,7 @@ static int read_name(const struct vn_json_at *at, char ret_name[VN_FILE_NAME_MAX
 static int read_optional_name(const struct vn_json_at *at, const char *key,
                               char ret_name[VN_FILE_NAME_MAX + 1])
 {
-    struct vn_json_at c = {.json = json_object_get(at->json, key),
-                           .parent = at,
-                           .key = key,
-                           .text = at->text,
-                           .why = at->why};
+    struct vn_json_at c = vn_config_step(at, key);
 
     return c.json ? read_name(&c, ret_name) : 0;
 }

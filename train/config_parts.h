@@ -44,6 +44,16 @@ struct vn_config_reading {
     } names[VN_DATA_SETS_MAX];
 };
 
+/* The place of a key that may be missing, for complaints about it. */
+static inline struct vn_json_at vn_config_step(const struct vn_json_at *at, const char *key)
+{
+    return (struct vn_json_at){.json = json_object_get(at->json, key),
+                               .parent = at,
+                               .key = key,
+                               .text = at->text,
+                               .why = at->why};
+}
+
 /* config_data.c: the list of data sets; names of classes when a task asks for them. */
 int vn_config_read_data(struct vn_config_reading *r);
 int vn_config_class_names(struct vn_config_reading *r, uint32_t set, const struct vn_json_at *at);

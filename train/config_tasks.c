@@ -220,8 +220,9 @@ static int read_map_object(struct vn_config_reading *r, const struct task *task,
         int c = vn_names_find(classes, key);
 
         if (c < 0)
-            return vn_json_wrong(&item, "the set \"%s\" has no class of this name",
-                                 r->config->data[task->set].name);
+            return vn_json_wrong(&item,
+                                 "the set \"%s\" has no class of this name; its first is \"%s\"",
+                                 r->config->data[task->set].name, classes->name[0]);
         e = read_label(&item, labels, &data->map[c]);
         if (e)
             return e;

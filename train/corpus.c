@@ -53,10 +53,14 @@ static int list_input(struct vn_corpus *c, uint32_t input, struct vn_why *why)
 
     for (uint32_t t = 0; t < n->n_tasks; t++)
         total += n->tasks[t].input == input ? count_samples(c, t) : 0;
+    if (!total)
+        return vn_because(why, VN_DATA_E_INVALID,
+                          "input \"%s\": no image of the split belongs to one of its tasks",
+                          n->inputs[input].name);
     if (total > UINT32_MAX)
         return vn_because(why, VN_DATA_E_INVALID, "input \"%s\": more than 2^32 samples",
                           n->inputs[input].name);
-    list->samples = malloc((total ? total : 1) * sizeof *list->samples);
+    list->samples = malloc(total * sizeof *list->samples);
     if (!list->samples)
         return vn_because(why, -ENOMEM, "no memory for %llu samples", (unsigned long long)total);
     for (uint32_t t = 0; t < n->n_tasks; t++)

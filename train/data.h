@@ -79,7 +79,8 @@ struct vn_corpus {
     struct vn_samples samples[VN_INPUTS_MAX];   /* by input */
 };
 
-/* Loads every data set that the configuration's tasks use and lists the samples. */
+/* Loads every data set that the configuration's tasks use and lists the samples: at least one per
+ * input. The configuration must outlive the corpus. Results as of vn_data_load. */
 int vn_corpus_load(const struct vn_train_config *c, const char *folder, enum vn_split split,
                    uint32_t limit_images, struct vn_why *why, struct vn_corpus **ret_corpus);
 struct vn_corpus *vn_corpus_free(struct vn_corpus *c);
