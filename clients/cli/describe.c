@@ -1,0 +1,161 @@
+/* virtualnet describe: the tasks of the daemon's store, their labels, costs and measured accuracy. */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "clients/cli/cli.h"
+
+#define LABELS_SHOWN 12 /* without --labels */
+
+static const struct option options[] = {
+    {"labels", no_argument, NULL, 'a'},
+    VN_CLI_COMMON_OPTIONS,
+    {0},
+};
+
+static json_t *json_of_task(const struct vn_client_task *t)
+{
+    json_t *labels = json_array(), *measured = json_array();
+
+    for (size_t i = 0; i < t->n_labels; i++)
+        json_array_append_new(labels, vn_cli_json_text(t->labels[i]));
+    for (size_t i = 0; i < t->n_measured; i++)
+        json_array_append_new(measured,
+                              json_pack("{s:o, s:o, s:o, s:o, s:o}", "by",
+                                        vn_cli_json_text(t->measured[i].by), "setting",
+                                        vn_cli_json_number(t->measured[i].setting), "accuracy",
+                                        vn_cli_json_number(t->measured[i].accuracy), "params",
+                                        vn_cli_json_number(t->measured[i].params), "bytes",
+                                        vn_cli_json_number(t->measured[i].bytes)));
+    return json_pack(
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "name",
+        vn_cli_json_text(t->name), "input", vn_cli_json_text(t->input), "width",
+        (json_int_t)t->width, "height", (json_int_t)t->height, "color", vn_cli_json_text(t->color),
+        "label", labels, "order", vn_cli_json_levels(t->order, t->n_order), "smallest",
+        vn_cli_json_bytes(&t->smallest), "largest", vn_cli_json_bytes(&t->largest),
+        "default_budget_bytes", (json_int_t)t->default_budget_bytes, "measured", measured);
+}
+
+static int print_as_json(const struct vn_client_description *d)
+{
+    json_t *tasks = json_array();
+
+    for (size_t i = 0; i < d->n_tasks; i++)
+        json_array_append_new(tasks, json_of_task(&d->tasks[i]));
+    return vn_cli_print_json(
+        json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "store", vn_cli_json_text(d->store),
+                  "version", vn_cli_json_text(d->version), "agent", vn_cli_json_text(d->agent),
+                  "blocks", (json_int_t)d->blocks, "groups", (json_int_t)d->groups,
+                  "frame_limit_bytes", (json_int_t)d->frame_limit_bytes, "task", tasks));
+}
+
+static void print_labels(const struct vn_client_task *t, bool all)
+{
+    size_t shown = all || t->n_labels <= LABELS_SHOWN ? t->n_labels : LABELS_SHOWN;
+
+    printf("  labels   ");
+    for (size_t i = 0; i < shown; i++) {
+        fputs(i ? ", " : "", stdout);
+        vn_cli_text(t->labels[i], 0);
+    }
+    if (shown < t->n_labels)
+        printf(", ... (%zu in all; --labels shows them)", t->n_labels);
+    putchar('\n');
+}
+
+static void print_measured(const struct vn_client_task *t)
+{
+    char bytes[VN_BYTES_TEXT];
+
+    if (!t->n_measured)
+        return;
+    printf("  measured on the validation split:\n");
+    printf("    %-10s %8s %10s %12s %12s\n", "BY", "SETTING", "ACCURACY", "PARAMETERS", "RESIDENT");
+    for (size_t i = 0; i < t->n_measured; i++) {
+        const struct vn_client_measured *m = &t->measured[i];
+        bool sane = m->bytes >= 0 && m->bytes < 0x1p63;
+
+        printf("    ");
+        vn_cli_text(m->by, 10);
+        printf(" %8.4g %8.2f %% %12.0f %12s\n", m->setting, m->accuracy * 100, m->params,
+               sane ? vn_bytes_format((uint64_t)m->bytes, bytes) : "-");
+    }
+}
+
+static void print_task(const struct vn_client_task *t, bool all_labels)
+{
+    char smallest[VN_BYTES_TEXT], largest[VN_BYTES_TEXT], budget[VN_BYTES_TEXT];
+
+    printf("\ntask ");
+    vn_cli_text(t->name, 0);
+    printf("\n  input    %u x %u, ", t->width, t->height);
+    vn_cli_text(t->color, 0);
+    printf("; other sizes are resized\n");
+    print_labels(t, all_labels);
+    printf("  memory   %s (smallest path) to %s (full path); default budget: %s\n",
+           vn_bytes_format(t->smallest.total, smallest), vn_bytes_format(t->largest.total, largest),
+           t->default_budget_bytes ? vn_bytes_format(t->default_budget_bytes, budget) : "none");
+    print_measured(t);
+}
+
+static void print_as_text(const struct vn_client_description *d, bool all_labels)
+{
+    printf("store ");
+    vn_cli_text(d->store, 0);
+    printf(": %u blocks of %u groups, agent: ", d->blocks, d->groups);
+    vn_cli_text(d->agent, 0);
+    printf("; virtualnetd ");
+    vn_cli_text(d->version, 0);
+    putchar('\n');
+    for (size_t i = 0; i < d->n_tasks; i++)
+        print_task(&d->tasks[i], all_labels);
+}
+
+static int ask(const struct vn_cli_common *common, const char *task, bool all_labels)
+{
+    _cleanup_(vn_client_freep) struct vn_client *client = NULL;
+    _cleanup_(vn_client_reply_freep) struct vn_client_reply *reply = NULL;
+    int code = vn_cli_connect(common, &client);
+
+    if (code)
+        return code;
+    if (vn_client_describe(client, task, common->timeout_ms, &reply))
+        return vn_cli_failed(common, NULL, vn_client_last_error(client));
+    if (common->json)
+        return print_as_json(reply->description);
+    print_as_text(reply->description, all_labels);
+    return VN_EXIT_OK;
+}
+
+static int describe(int argc, char **argv)
+{
+    struct vn_cli_common common = VN_CLI_COMMON;
+    bool all_labels = false;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        if (option == 'a')
+            all_labels = true;
+        else if (!vn_cli_common_option("describe", option, optarg, &common))
+            return VN_EXIT_USAGE;
+    }
+    if (argc - optind > 1)
+        return vn_cli_usage("describe", "one task at most, not %d", argc - optind);
+    return ask(&common, argv[optind], all_labels);
+}
+
+const struct vn_command vn_command_describe = {
+    .name = "describe",
+    .summary = "list the tasks: labels, memory range, measured accuracy",
+    .run = describe,
+    .help = "usage: virtualnet describe [OPTION ...] [TASK]\n"
+            "\n"
+            "Shows what the daemon's store can answer. 'memory' is the range in which a budget\n"
+            "makes a difference: below it a request is refused, above it nothing is gained.\n"
+            "\n"
+            "options:\n"
+            "  --labels         print all labels of a task, however many\n" VN_CLI_COMMON_HELP "\n"
+            "examples:\n"
+            "  virtualnet describe\n"
+            "  virtualnet describe garment --labels\n"
+            "  virtualnet describe --json | jq '.task[] | {name, smallest: .smallest.total}'\n",
+};

@@ -1,0 +1,359 @@
+/* virtualnet infer: classifies image files, a few calls ahead of the answers, printed in the order
+ * of the command line.
+ *
+ * A file's job is waiting, open or done. Done jobs are printed as soon as all before them are; a
+ * BUSY answer while others of ours are open sends its job back to waiting and lowers the number of
+ * calls that are sent ahead. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "clients/cli/request.h"
+
+#define AHEAD_MAX 4      /* open calls: enough to hide reading and sending behind computing */
+#define IMAGE_COLUMN 40  /* widest file column; longer names push their line */
+#define ANSWER_COLUMN 14 /* narrowest label column; it grows */
+
+struct job {
+    struct run *run;
+    const char *file;
+    enum { WAITING, OPEN, DONE } state;
+    int exit_code;
+    struct vn_client_error error; /* done with exit_code != 0 */
+    /* done with exit_code 0, as printed: */
+    json_t *json; /* with --json */
+    struct line {
+        char *label; /* NULL: none */
+        double probability;
+    } * lines; /* (n_lines) best first */
+    size_t n_lines;
+    char path[VN_CLI_PATH_TEXT];
+    double density, ms;
+    uint64_t bytes;
+};
+
+struct run {
+    struct vn_cli_request request;
+    struct vn_client *client;
+    struct job *jobs; /* (n_jobs) owned, with what they hold */
+    size_t n_jobs, n_printed;
+    size_t ahead; /* calls that may be open */
+    int image_width, answer_width, path_width;
+    int exit_code;
+};
+
+static const struct option options[] = {
+    {"top", required_argument, NULL, 'k'},
+    VN_CLI_REQUEST_OPTIONS,
+    {0},
+};
+
+/* ---- one answer ------------------------------------------------------------------------------ */
+
+static void widen(int *width, const char *text)
+{
+    int n = vn_cli_width(text);
+
+    if (n > *width)
+        *width = n;
+}
+
+/* Keeps of the reply what the line needs. False: out of memory. */
+static bool keep_lines(struct job *job, const struct vn_client_answer *a)
+{
+    job->lines = calloc(a->n_labels ? a->n_labels : 1, sizeof *job->lines);
+    if (!job->lines)
+        return false;
+    for (size_t i = 0; i < a->n_labels; i++) {
+        job->lines[i] = (struct line){strdup(a->labels[i].name), a->labels[i].probability};
+        if (!job->lines[i].label)
+            return false;
+        job->n_lines++;
+        widen(&job->run->answer_width, a->labels[i].name);
+    }
+    return true;
+}
+
+static void keep_answer(struct job *job, const struct vn_client_answer *a)
+{
+    bool kept;
+
+    if (job->run->request.common.json) {
+        job->json = vn_cli_json_answer(a);
+        kept = job->json && !json_object_set_new(job->json, "image", vn_cli_json_text(job->file));
+    } else {
+        kept = keep_lines(job, a);
+        vn_cli_path(a->levels, a->n_levels, job->path);
+        widen(&job->run->path_width, job->path);
+        job->density = a->density;
+        job->bytes = a->bytes.total;
+        job->ms = (double)(a->agent_ns + a->compute_ns) / 1e6;
+    }
+    job->exit_code = kept ? VN_EXIT_OK : VN_EXIT_SYSTEM;
+    if (!kept)
+        job->error = (struct vn_client_error){.result = -ENOMEM, .message = "no memory"};
+}
+
+static void on_reply(void *userdata, uint64_t id, const struct vn_client_reply *reply)
+{
+    struct job *job = userdata;
+    struct run *run = job->run;
+    size_t still_open = vn_client_open_calls(run->client);
+
+    if (reply->result == VN_CLIENT_E_BUSY && still_open) {
+        job->state = WAITING;
+        run->ahead = still_open;
+        return;
+    }
+    job->state = DONE;
+    if (reply->answer) {
+        keep_answer(job, reply->answer);
+    } else {
+        job->exit_code = VN_EXIT_REFUSED; /* vn_cli_failed knows the precise one */
+        job->error = *reply->error;
+    }
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void print_heading(const struct run *run)
+{
+    printf("%-*s  %-*s   PROB  %-*s  DENSITY    PROMISED       TIME\n", run->image_width, "IMAGE",
+           run->answer_width, "ANSWER", run->path_width, "PATH");
+}
+
+static void print_lines(struct run *run, const struct job *job)
+{
+    char bytes[VN_BYTES_TEXT];
+
+    vn_cli_text(job->file, run->image_width);
+    printf("  ");
+    vn_cli_text(job->n_lines ? job->lines[0].label : "-", run->answer_width);
+    printf("  %.3f  ", job->n_lines ? job->lines[0].probability : 0.0);
+    printf("%-*s  %7.2f  %10s  %6.2f ms\n", run->path_width, job->path, job->density,
+           vn_bytes_format(job->bytes, bytes), job->ms);
+    for (size_t i = 1; i < job->n_lines; i++) {
+        printf("%*s  ", run->image_width, "");
+        vn_cli_text(job->lines[i].label, run->answer_width);
+        printf("  %.3f\n", job->lines[i].probability);
+    }
+}
+
+static void job_release(struct job *job)
+{
+    for (size_t i = 0; i < job->n_lines; i++)
+        free(job->lines[i].label);
+    free(job->lines);
+    json_decref(job->json);
+    *job = (struct job){.state = DONE};
+}
+
+static int print_job(struct run *run, struct job *job)
+{
+    json_t *json = job->json;
+
+    if (job->exit_code == VN_EXIT_INPUT) /* the sentence names the file */
+        return vn_cli_sorry(run->request.common.json, VN_EXIT_INPUT,
+                            run->request.common.json ? job->file : NULL, job->error.message);
+    if (job->exit_code)
+        return vn_cli_failed(&run->request.common, job->file, &job->error);
+    if (run->request.common.json) {
+        job->json = NULL;
+        return vn_cli_print_json(json);
+    }
+    print_lines(run, job);
+    return VN_EXIT_OK;
+}
+
+static void print_and_release(struct run *run, struct job *job)
+{
+    int code;
+
+    if (job == run->jobs && !run->request.common.json)
+        print_heading(run);
+    code = print_job(run, job);
+    if (!run->exit_code)
+        run->exit_code = code;
+    job_release(job);
+}
+
+static void print_done(struct run *run)
+{
+    while (run->n_printed < run->n_jobs && run->jobs[run->n_printed].state == DONE)
+        print_and_release(run, &run->jobs[run->n_printed++]);
+    fflush(stdout); /* whoever reads along sees each line when it is known */
+}
+
+/* ---- the run --------------------------------------------------------------------------------- */
+
+/* Reads the file and sends it. False: nothing more can be sent now. */
+static bool send_job(struct run *run, struct job *job)
+{
+    struct vn_client_request request = run->request.request;
+    struct vn_image_buffer image = {0};
+    struct vn_why why;
+    uint64_t id;
+    int r = vn_image_file_read(job->file, &why, &image);
+
+    job->state = OPEN;
+    if (r) {
+        job->state = DONE;
+        job->exit_code = VN_EXIT_INPUT;
+        snprintf(job->error.message, sizeof job->error.message, "%s", why.text);
+        return true;
+    }
+    request.image = vn_cli_image(&image);
+    r = vn_client_infer_start(run->client, &request, run->request.common.timeout_ms, on_reply, job,
+                              &id);
+    vn_image_buffer_deinit(&image);
+    if (r == -EAGAIN && vn_client_open_calls(run->client)) {
+        job->state = WAITING;
+        return false;
+    }
+    if (r) {
+        job->state = DONE;
+        job->exit_code = VN_EXIT_REFUSED;
+        job->error = *vn_client_last_error(run->client);
+    }
+    return true;
+}
+
+static void send_some(struct run *run)
+{
+    for (size_t i = run->n_printed; i < run->n_jobs; i++) {
+        if (vn_client_open_calls(run->client) >= run->ahead)
+            return;
+        if (run->jobs[i].state == WAITING && !send_job(run, &run->jobs[i]))
+            return;
+    }
+}
+
+static void wait_for_some(struct run *run)
+{
+    struct pollfd p = {.fd = vn_client_fd(run->client), .events = vn_client_events(run->client)};
+
+    if (!vn_client_open_calls(run->client))
+        return;
+    poll(&p, 1, vn_client_next_timeout(run->client));
+    vn_client_dispatch(run->client); /* a broken connection ends the open jobs with its reason */
+}
+
+/* The connection is gone: what has ended is printed, what was waiting cannot be sent. */
+static int give_up(struct run *run)
+{
+    size_t unsent = 0;
+    char sentence[96];
+
+    while (run->n_printed < run->n_jobs) {
+        struct job *job = &run->jobs[run->n_printed++];
+
+        if (job->state == DONE)
+            print_and_release(run, job);
+        else
+            unsent++;
+    }
+    if (!unsent)
+        return run->exit_code;
+    snprintf(sentence, sizeof sentence, "the connection is gone; %zu images were not sent", unsent);
+    vn_cli_sorry(run->request.common.json, 0, NULL, sentence);
+    return run->exit_code ? run->exit_code : VN_EXIT_CONNECTION;
+}
+
+static int infer_all(struct run *run)
+{
+    while (run->n_printed < run->n_jobs && vn_client_fd(run->client) >= 0) {
+        send_some(run);
+        print_done(run);
+        wait_for_some(run);
+    }
+    return give_up(run);
+}
+
+static bool prepare_jobs(struct run *run, char **files, int n)
+{
+    run->jobs = calloc((size_t)n, sizeof *run->jobs);
+    if (!run->jobs)
+        return false;
+    run->n_jobs = (size_t)n;
+    run->image_width = (int)strlen("IMAGE");
+    run->path_width = (int)strlen("PATH");
+    run->answer_width = ANSWER_COLUMN;
+    run->ahead = AHEAD_MAX;
+    for (int i = 0; i < n; i++) {
+        run->jobs[i] = (struct job){.run = run, .file = files[i]};
+        widen(&run->image_width, files[i]);
+    }
+    if (run->image_width > IMAGE_COLUMN)
+        run->image_width = IMAGE_COLUMN;
+    return true;
+}
+
+static void run_deinit(struct run *run)
+{
+    vn_client_free(run->client);
+    for (size_t i = run->n_printed; i < run->n_jobs; i++)
+        job_release(&run->jobs[i]);
+    free(run->jobs);
+}
+
+static bool parse(int argc, char **argv, struct run *run)
+{
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        if (option != 'k') {
+            if (!vn_cli_request_option("infer", option, optarg, &run->request))
+                return false;
+        } else if (!vn_cli_u32(optarg, 1, 1000, &run->request.request.top_k)) {
+            vn_cli_usage("infer", "--top takes a number of labels, 1 .. 1000, not '%s'", optarg);
+            return false;
+        }
+    }
+    if (optind < argc)
+        return true;
+    vn_cli_usage("infer", "which image? Give at least one file");
+    return false;
+}
+
+static int infer(int argc, char **argv)
+{
+    _cleanup_(run_deinit) struct run run = {.request.common = VN_CLI_COMMON};
+    int code;
+
+    if (!parse(argc, argv, &run))
+        return VN_EXIT_USAGE;
+    if (!prepare_jobs(&run, argv + optind, argc - optind))
+        return vn_cli_sorry(run.request.common.json, VN_EXIT_SYSTEM, NULL, "no memory");
+    code = vn_cli_connect(&run.request.common, &run.client);
+    if (!code)
+        code = vn_cli_request_finish("infer", run.client, &run.request);
+    return code ? code : infer_all(&run);
+}
+
+const struct vn_command vn_command_infer = {
+    .name = "infer",
+    .summary = "say what is in image files, within a memory budget",
+    .run = infer,
+    .help =
+        "usage: virtualnet infer [OPTION ...] IMAGE ...\n"
+        "\n"
+        "Images are PNG, JPEG, PGM or PPM files of any size; the daemon resizes them as its\n"
+        "store says. One line per image:\n"
+        "  ANSWER, PROB   the best label and its probability\n"
+        "  PATH           how many groups each block used: the agent's choice\n"
+        "  DENSITY        parameters of the path, as a part of the full path's\n"
+        "  PROMISED       bytes that the run needed at most: parameters, activations, image\n"
+        "  TIME           choosing and running the path, in the daemon\n"
+        "With --json, one object per image and line. A failed image does not stop the others; the\n"
+        "exit code is the first failure's.\n"
+        "\n"
+        "options:\n" VN_CLI_REQUEST_HELP "  --top K          print the K best labels\n"
+        "\n"
+        "examples:\n"
+        "  virtualnet infer --task garment shirt.png\n"
+        "  virtualnet infer --task garment --budget 512KiB --top 3 photos/*.jpg\n"
+        "  virtualnet infer --task kind --level 1 shirt.png         # as small as it gets\n"
+        "  virtualnet infer --task kind --json *.png | jq -r '.label[0].name'\n",
+};

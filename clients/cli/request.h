@@ -1,0 +1,41 @@
+/* The wishes that infer and plan have in common: task, budget, thrift, path. */
+#pragma once
+
+#include "clients/cli/cli.h"
+#include "train/image_file.h"
+
+#define VN_CLI_LEVELS_MAX 64 /* the engine's limit of blocks */
+
+struct vn_cli_request {
+    struct vn_cli_common common;
+    struct vn_client_request request; /* levels points into this struct */
+    uint32_t levels[VN_CLI_LEVELS_MAX];
+    uint32_t level; /* of every block; used when has_level */
+    bool has_level;
+};
+
+#define VN_CLI_REQUEST_OPTIONS                                                                     \
+    {"task", required_argument, NULL, 't'}, {"budget", required_argument, NULL, 'b'},              \
+        {"thrift", required_argument, NULL, 'x'}, {"level", required_argument, NULL, 'l'},         \
+        {"path", required_argument, NULL, 'p'}, {"uniform", no_argument, NULL, 'u'},               \
+        VN_CLI_COMMON_OPTIONS
+#define VN_CLI_REQUEST_HELP                                                                        \
+    "  --task NAME      which question is asked; may be left out when there is one\n"              \
+    "  --budget SIZE    most memory the run may need (65536, 64KiB, 1.5MiB);\n"                    \
+    "                   default: the daemon's for the task\n"                                      \
+    "  --thrift X       0 .. 1: how much to save below the budget on easy images\n"                \
+    "  --level L        the same level in every block, instead of the agent's choice\n"            \
+    "  --path L,L,...   one level per block, instead of the agent's choice\n"                      \
+    "  --uniform        the plain rule: the largest level that fits in every "                     \
+    "block\n" VN_CLI_COMMON_HELP
+
+/* Handles one option of the lists above. False: a usage error, which has been said. */
+bool vn_cli_request_option(const char *name, int option, const char *value,
+                           struct vn_cli_request *r);
+
+/* Checks the options against each other; expands --level, for which it asks the daemon how many
+ * blocks there are. 0, or an exit code after saying why. */
+int vn_cli_request_finish(const char *name, struct vn_client *client, struct vn_cli_request *r);
+
+/* The request's view of an image, which borrows the pixels. */
+struct vn_client_image vn_cli_image(const struct vn_image_buffer *b);

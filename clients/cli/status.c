@@ -1,0 +1,115 @@
+/* virtualnet status: what the daemon promised, what the kernel says it uses, queue and counters. */
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "clients/cli/cli.h"
+
+static const struct option options[] = {
+    VN_CLI_COMMON_OPTIONS,
+    {0},
+};
+
+static int print_as_json(const struct vn_client_status *s)
+{
+    json_t *counters = json_object();
+
+    for (size_t i = 0; i < s->n_counters; i++)
+        json_object_set_new(counters, s->counters[i].name,
+                            json_integer((json_int_t)s->counters[i].value));
+    return vn_cli_print_json(json_pack(
+        "{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+        "version", vn_cli_json_text(s->version), "store", vn_cli_json_text(s->store), "uptime_ns",
+        (json_int_t)s->uptime_ns, "promised_bytes", (json_int_t)s->promised_bytes, "fixed_bytes",
+        (json_int_t)s->fixed_bytes, "pss_bytes", (json_int_t)s->pss_bytes, "pss_anon_bytes",
+        (json_int_t)s->pss_anon_bytes, "pss_file_bytes", (json_int_t)s->pss_file_bytes, "rss_bytes",
+        (json_int_t)s->rss_bytes, "cgroup_bytes", (json_int_t)s->cgroup_bytes, "queue_length",
+        (json_int_t)s->queue_length, "queue_limit", (json_int_t)s->queue_limit, "running",
+        (json_int_t)s->running, "workers", (json_int_t)s->workers, "connections",
+        (json_int_t)s->connections, "counter", counters));
+}
+
+static void print_row(const char *name, uint64_t bytes, const char *meaning)
+{
+    char text[VN_BYTES_TEXT];
+
+    printf("  %-14s %12s   %s\n", name, vn_bytes_format(bytes, text), meaning);
+}
+
+static void print_memory(const struct vn_client_status *s)
+{
+    printf("memory\n");
+    print_row("promised", s->promised_bytes, "to the requests that run now");
+    print_row("fixed", s->fixed_bytes, "PSS before the first request");
+    print_row("PSS", s->pss_bytes, "now; pages shared with others count in part");
+    print_row("  anonymous", s->pss_anon_bytes, "heap, stacks, activations");
+    print_row("  file", s->pss_file_bytes, "store, program, libraries: can be dropped");
+    print_row("RSS", s->rss_bytes, "now; shared pages count in full");
+    if (s->cgroup_bytes)
+        print_row("cgroup", s->cgroup_bytes, "memory.current: counts page cache, too");
+    else
+        printf("  %-14s %12s   not in a memory cgroup\n", "cgroup", "-");
+}
+
+static void print_as_text(const struct vn_client_status *s)
+{
+    printf("virtualnetd ");
+    vn_cli_text(s->version, 0);
+    printf(", store ");
+    vn_cli_text(s->store, 0);
+    printf(", up for %.1f s\n", (double)s->uptime_ns / (double)VN_NS_PER_S);
+    print_memory(s);
+    printf("queue\n  %u of %u waiting, %u running on %u workers, %u connections\n", s->queue_length,
+           s->queue_limit, s->running, s->workers, s->connections);
+    if (s->n_counters)
+        printf("requests\n");
+    for (size_t i = 0; i < s->n_counters; i++) {
+        printf("  ");
+        vn_cli_text(s->counters[i].name, 20);
+        printf(" %12ju\n", (uintmax_t)s->counters[i].value);
+    }
+}
+
+static int ask(const struct vn_cli_common *common)
+{
+    _cleanup_(vn_client_freep) struct vn_client *client = NULL;
+    _cleanup_(vn_client_reply_freep) struct vn_client_reply *reply = NULL;
+    int code = vn_cli_connect(common, &client);
+
+    if (code)
+        return code;
+    if (vn_client_status(client, common->timeout_ms, &reply))
+        return vn_cli_failed(common, NULL, vn_client_last_error(client));
+    if (common->json)
+        return print_as_json(reply->status);
+    print_as_text(reply->status);
+    return VN_EXIT_OK;
+}
+
+static int status(int argc, char **argv)
+{
+    struct vn_cli_common common = VN_CLI_COMMON;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        if (!vn_cli_common_option("status", option, optarg, &common))
+            return VN_EXIT_USAGE;
+    if (optind < argc)
+        return vn_cli_usage("status", "takes no argument, found '%s'", argv[optind]);
+    return ask(&common);
+}
+
+const struct vn_command vn_command_status = {
+    .name = "status",
+    .summary = "show the daemon's memory, queue and counters",
+    .run = status,
+    .help = "usage: virtualnet status [OPTION ...]\n"
+            "\n"
+            "Three views of memory disagree by nature, so they stand side by side: what was\n"
+            "promised to running requests, what the process uses (PSS, RSS), and what its cgroup\n"
+            "is charged. docs/memory.md explains the differences.\n"
+            "\n"
+            "options:\n" VN_CLI_COMMON_HELP "\n"
+            "examples:\n"
+            "  virtualnet status\n"
+            "  watch -n 1 virtualnet status\n"
+            "  virtualnet status --json | jq .pss_bytes\n",
+};
