@@ -125,6 +125,15 @@ static int read_set(const struct vn_json_at *at, struct vn_data_description *d)
     return 0;
 }
 
+static int check_name(const struct vn_json_at *item, const struct vn_data_description *sets,
+                      size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (!strcmp(sets[k].name, sets[i].name))
+            return vn_json_wrong(item, "data[%zu] has the same name", k);
+    return 0;
+}
+
 int vn_config_read_data(struct vn_config_reading *r)
 {
     struct vn_train_config *c = r->config;
@@ -136,10 +145,8 @@ int vn_config_read_data(struct vn_config_reading *r)
         struct vn_json_at item = vn_json_item(&list, i);
 
         e = read_set(&item, &c->data[i]);
-        for (size_t k = 0; k < i && !e; k++)
-            if (!strcmp(c->data[k].name, c->data[i].name))
-                e = vn_json_wrong(&item, "the name \"%s\" is taken by data[%zu]", c->data[i].name,
-                                  k);
+        if (!e)
+            e = check_name(&item, c->data, i);
         c->n_data += !e;
     }
     return e;

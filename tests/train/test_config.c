@@ -110,7 +110,7 @@ static const struct bad {
     {"'labels': 'labels'}}",
      "'labels': 'labels'}}, {'name': 'set', 'format': 'cifar10', "
      "'train': {'images': 'i'}}",
-     "data[1]: the name \"set\" is taken by data[0]"},
+     "data[1]: data[0] has the same name"},
     {"'labels': 'labels'}}",
      "'labels': 'labels'}}, {'name': 'more', 'format': 'cifar10', "
      "'train': {'images': 'i'}}",

@@ -8,7 +8,7 @@
 #include "tests/train/config_text.h"
 #include "train/data.h"
 
-#define ROUNDS 400
+#define ROUNDS 250
 
 static struct {
     uint32_t good, bad;
