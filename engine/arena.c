@@ -96,6 +96,7 @@ void vn_arena_layout(const struct vn_network *n, uint32_t input, struct vn_arena
     ret->trunk[1] = take(&end, needs.trunk);
     ret->hidden = take(&end, needs.hidden);
     ret->work = take(&end, needs.work);
+    ret->pooled = take(&end, vn_network_width(n));
     ret->features = take(&end, vn_agent_features(n));
     ret->policy = take(&end, vn_agent_work(n));
     ret->scores = take(&end, vn_agent_outputs(n));

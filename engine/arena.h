@@ -12,6 +12,7 @@ struct vn_arena {
     uint64_t trunk[2]; /* a block's input and output, in turns; each the largest of any block */
     uint64_t hidden;   /* one group's hidden activation */
     uint64_t work;     /* of the kernels */
+    uint64_t pooled;   /* (backbone width): what the heads read */
     uint64_t features; /* the agent's image features */
     uint64_t policy;   /* vn_agent_work floats */
     uint64_t scores;   /* (m, g + 1) */

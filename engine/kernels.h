@@ -26,6 +26,11 @@ struct vn_kernels {
      * work: vn_conv_work(c) floats, contents irrelevant before and after. */
     void (*conv)(const struct vn_conv *c, enum vn_epilogue epilogue, const float *x,
                  const float *weight, const float *scale, const float *bias, float *y, float *work);
+
+    /* Takes now whatever the implementation will keep for itself once it ran this convolution (the
+     * packing buffers of OpenBLAS), so that no later run has to. NULL: it keeps nothing. 0 or a
+     * negative errno. */
+    int (*prepare)(const struct vn_conv *c);
 };
 
 extern const struct vn_kernels vn_kernels_ref;  /* plain loops: the oracle */

@@ -3,7 +3,9 @@
  * in the store. The library must run single-threaded (engine/blas.h). */
 #include <assert.h>
 #include <cblas.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "engine/kernels_parts.h"
 
@@ -59,4 +61,21 @@ static void conv(const struct vn_conv *c, enum vn_epilogue epilogue, const float
     }
 }
 
-const struct vn_kernels vn_kernels_gemm = {.name = "gemm", .conv = conv};
+/* The library packs both operands into buffers that it takes at the first product and never gives
+ * back; they become resident as far as the largest operands reach. */
+static int prepare(const struct vn_conv *c)
+{
+    const size_t pixels = vn_conv_strip(c), k = (size_t)c->k * c->k * c->ci, co = c->co;
+    const size_t bytes = (pixels * k + k * co + pixels * co) * sizeof(float);
+    float *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pixels, (int)co, (int)k, 1.0f, map,
+                (int)k, map + pixels * k, (int)co, 0.0f, map + pixels * k + k * co, (int)co);
+    munmap(map, bytes);
+    return 0;
+}
+
+const struct vn_kernels vn_kernels_gemm = {.name = "gemm", .conv = conv, .prepare = prepare};

@@ -27,7 +27,9 @@ struct vn_control {
     atomic_ulong *progress;    /* counted up at each branch; NULL: nobody watches */
 };
 
-/* Takes its own reference to the store. 0 or -ENOMEM. kernels NULL = "auto". */
+/* Takes its own reference to the store. kernels NULL = "auto". Everything that runs keep besides the
+ * arena (packing buffers of the kernels) is taken here, so that a run's growth is its plan's.
+ * 0 or a negative errno. */
 int vn_session_new(struct vn_store *s, const struct vn_kernels *kernels,
                    struct vn_session **ret_session);
 struct vn_session *vn_session_free(struct vn_session *s);
@@ -50,7 +52,8 @@ int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
 /* The whole of a request: preprocess, ask the agent, plan, run. */
 struct vn_infer_request {
     uint32_t task;
-    const struct vn_image *image; /* checked; NULL allowed with plan_only: no image features */
+    const struct vn_image *image; /* checked; NULL allowed with plan_only: then a kind that looks at
+                                     the image leaves the choice to the uniform rule */
     uint64_t budget_bytes;        /* 0: no limit */
     uint64_t limit_params;        /* when not 0: a limit in parameters instead (evaluation) */
     double thrift;                /* 0 .. 1: how much to save below the limit on easy images */
@@ -70,7 +73,8 @@ struct vn_infer_result {
     uint64_t agent_ns, compute_ns;      /* deciding (probe included), running */
 };
 
-/* 0, VN_PLAN_E_PATH is reported as -EINVAL, or one of the outcomes above. */
+/* 0, one of the outcomes above, -ENOMEM, or -EINVAL: no such task, path, or kind of agent, or no
+ * image. The result is whole only with 0; with VN_SESSION_E_TOO_SMALL needed_bytes is set. */
 int vn_infer(struct vn_session *s, const struct vn_infer_request *request,
              const struct vn_control *control, struct vn_infer_result *ret);
 

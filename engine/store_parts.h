@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdio.h>
+#include <xxhash.h>
 
 #include "engine/store.h"
 
@@ -11,6 +12,11 @@
 
 #define VN_PART_NAME 40 /* "block.63.group.15" */
 #define VN_PART_HASH 17 /* 16 hexadecimal digits of xxh3-64 */
+
+static inline void vn_hash_text(uint64_t hash, char ret_text[VN_PART_HASH])
+{
+    snprintf(ret_text, VN_PART_HASH, "%016llx", (unsigned long long)hash);
+}
 
 /* A stretch of the data part with its own checksum: number 0 is the fixed part, then the slices in
  * file order. Only pad.N tensors lie between parts. */
@@ -38,3 +44,11 @@ static inline struct vn_part vn_part_at(const struct vn_network *n, const struct
     }
     return part;
 }
+
+/* The header's judge (store_header.c). `text` is the N bytes of JSON, file_bytes the size of the
+ * whole file. Fills own_network, own_layout and checksums. 0, VN_STORE_E_* or -ENOMEM. */
+int vn_store_read_header(struct vn_store *s, const char *text, size_t length, struct vn_why *why);
+
+/* Checksums as they stand in the header: {"network": hash of the description's text, "fixed": ...,
+ * "block.B.group.G": ...}; at is that object. VN_JSON_E_INVALID when one is missing or malformed. */
+int vn_store_hash(const struct vn_json_at *at, const char *part, const char **ret_hash);

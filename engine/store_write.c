@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/clock.h"
 #include "engine/store_parts.h"
@@ -70,16 +69,19 @@ static json_t *tensor_entry(const struct vn_tensor *t)
 static json_t *checksums(const struct writer *w)
 {
     json_t *all = json_object();
+    char hash[VN_PART_HASH];
 
+    vn_hash_text(XXH3_64bits(w->network_text, strlen(w->network_text)), hash);
+    json_object_set_new(all, "network", json_string(hash));
     for (uint32_t i = 0; i < vn_parts(w->network); i++) {
         struct vn_part part = vn_part_at(w->network, w->layout, i);
 
-        if (json_object_set_new(all, part.name, json_string(w->hashes[i]))) {
-            json_decref(all);
-            return NULL;
-        }
+        json_object_set_new(all, part.name, json_string(w->hashes[i]));
     }
-    return all;
+    if (json_object_size(all) == vn_parts(w->network) + 1)
+        return all;
+    json_decref(all);
+    return NULL;
 }
 
 static json_t *metadata(const struct writer *w)
@@ -168,8 +170,7 @@ static int put_part(struct writer *w, uint32_t i, uint32_t *tensor)
     XXH3_64bits_reset(w->hash);
     for (; !r && t < end && t->offset < part.offset + part.bytes; t++)
         r = put_tensor(w, (*tensor)++);
-    snprintf(w->hashes[i], VN_PART_HASH, "%016llx",
-             (unsigned long long)XXH3_64bits_digest(w->hash));
+    vn_hash_text(XXH3_64bits_digest(w->hash), w->hashes[i]);
     return r;
 }
 

@@ -1,0 +1,247 @@
+#include "engine/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/arena.h"
+#include "engine/session_parts.h"
+
+/* --- making ----------------------------------------------------------------------------------- */
+
+/* One map for the largest input, between two pages that nobody may touch. Small pages, so that a
+ * run makes resident what it touches and no more. */
+static int map_arena(struct vn_session *s, const struct vn_network *n)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uint64_t bytes = 0;
+    uint8_t *map;
+
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        vn_arena_layout(n, i, &s->layout[i]);
+        bytes = s->layout[i].bytes > bytes ? s->layout[i].bytes : bytes;
+    }
+    map =
+        mmap(NULL, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED)
+        return -errno;
+    s->map = map;
+    s->map_bytes = bytes + 2 * page;
+    s->arena = map + page;
+    if (mprotect(s->arena, bytes, PROT_READ | PROT_WRITE) < 0)
+        return -errno;
+    (void)madvise(s->arena, bytes, MADV_NOHUGEPAGE); /* a kernel without huge pages refuses */
+    return 0;
+}
+
+static int prepare_conv(const struct vn_session *s, struct vn_conv c, struct vn_conv *last)
+{
+    if (!s->kernels->prepare || !memcmp(&c, last, sizeof c))
+        return 0;
+    *last = c;
+    return s->kernels->prepare(&c);
+}
+
+static int prepare_trunk(const struct vn_session *s, const struct vn_network *n, uint32_t input)
+{
+    struct vn_conv stem = vn_stem_conv(n, input), last[3] = {0};
+    uint32_t h = vn_strided(stem.h, stem.stride), w = vn_strided(stem.w, stem.stride);
+    int r = prepare_conv(s, stem, &last[0]);
+
+    for (uint32_t i = 0; !r && i < vn_network_blocks(n); i++) {
+        struct vn_conv conv1 = vn_block_conv1(vn_network_block(n, i), h, w);
+        struct vn_conv conv2 = vn_block_conv2(vn_network_block(n, i), h, w);
+
+        r = prepare_conv(s, conv1, &last[1]);
+        if (!r)
+            r = prepare_conv(s, conv2, &last[2]);
+        h = conv2.h;
+        w = conv2.w;
+    }
+    return r;
+}
+
+static int session_init(struct vn_session *s, struct vn_store *store,
+                        const struct vn_kernels *kernels)
+{
+    const struct vn_network *n = store->network;
+    int r;
+
+    s->store = vn_store_ref(store);
+    s->kernels = kernels ? kernels : vn_kernels_find("auto");
+    vn_network_of_agent(n, &s->agent_trunk);
+    if ((r = vn_planner_new(n, store->layout, &s->planner)) || (r = map_arena(s, n)))
+        return r;
+    for (uint32_t i = 0; !r && i < n->n_inputs; i++) {
+        r = prepare_trunk(s, n, i);
+        if (!r && n->agent.kind == VN_AGENT_CONV)
+            r = prepare_trunk(s, &s->agent_trunk, i);
+    }
+    return r;
+}
+
+int vn_session_new(struct vn_store *store, const struct vn_kernels *kernels,
+                   struct vn_session **ret_session)
+{
+    _cleanup_(vn_session_freep) struct vn_session *s = calloc(1, sizeof *s);
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    r = session_init(s, store, kernels);
+    if (r)
+        return r;
+    *ret_session = s;
+    s = NULL;
+    return 0;
+}
+
+struct vn_session *vn_session_free(struct vn_session *s)
+{
+    if (!s)
+        return NULL;
+    if (s->map)
+        munmap(s->map, s->map_bytes);
+    vn_planner_free(s->planner);
+    vn_store_unref(s->store);
+    free(s);
+    return NULL;
+}
+
+const struct vn_planner *vn_session_planner(const struct vn_session *s)
+{
+    return s->planner;
+}
+
+const struct vn_store *vn_session_store(const struct vn_session *s)
+{
+    return s->store;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static int check_control(const struct vn_control *c)
+{
+    if (!c)
+        return 0;
+    if (c->progress)
+        atomic_fetch_add_explicit(c->progress, 1, memory_order_relaxed);
+    if (c->cancel && atomic_load_explicit(c->cancel, memory_order_relaxed))
+        return VN_SESSION_E_CANCELLED;
+    if (c->deadline_ns && vn_now_ns() >= c->deadline_ns)
+        return VN_SESSION_E_DEADLINE;
+    return 0;
+}
+
+/* An activation of the trunk, (h, w, C) in one of the arena's two trunk buffers. */
+struct trunk {
+    const struct vn_trunk_run *run;
+    uint32_t h, w;
+    uint32_t buffer; /* which of the two */
+};
+
+static float *arena_at(const struct vn_session *s, uint64_t offset)
+{
+    return (float *)(s->arena + offset);
+}
+
+static const struct vn_arena *arena_of(const struct vn_session *s, const struct trunk *t)
+{
+    return &s->layout[t->run->input];
+}
+
+/* One convolution with its (scale, bias) vectors: rows of `bn` are (2, Co). */
+static void run_conv(struct vn_session *s, const struct trunk *t, const struct vn_conv *c,
+                     enum vn_epilogue epilogue, const float *x, uint32_t weight, uint32_t bn,
+                     uint32_t bn_row, float *y)
+{
+    const float *scale = vn_store_tensor(s->store, bn) + (size_t)bn_row * 2 * c->co;
+
+    s->kernels->conv(c, epilogue, x, vn_store_tensor(s->store, weight), scale, scale + c->co, y,
+                     arena_at(s, arena_of(s, t)->work));
+}
+
+/* y += branch_g(x) */
+static void run_branch(struct vn_session *s, const struct trunk *t, struct vn_block b,
+                       const struct vn_slice *slice, const float *x, float *y)
+{
+    struct vn_conv conv1 = vn_block_conv1(b, t->h, t->w), conv2 = vn_block_conv2(b, t->h, t->w);
+    float *hidden = arena_at(s, arena_of(s, t)->hidden);
+    uint32_t input = t->run->input;
+
+    run_conv(s, t, &conv1, VN_CONV_RELU, x, slice->conv1, slice->bn1, input, hidden);
+    run_conv(s, t, &conv2, VN_CONV_ADD, hidden, slice->conv2, slice->bn2, input, y);
+}
+
+static int run_block(struct vn_session *s, struct trunk *t, uint32_t i,
+                     const struct vn_control *control)
+{
+    const struct vn_trunk_run *run = t->run;
+    struct vn_block b = vn_network_block(run->network, i);
+    const float *x = arena_at(s, arena_of(s, t)->trunk[t->buffer]);
+    float *y = arena_at(s, arena_of(s, t)->trunk[!t->buffer]);
+
+    if (!run->levels[i] && b.stride == 1 && b.ci == b.co)
+        return 0; /* y = relu(x), and x is a ReLU's output */
+    vn_shortcut(t->h, t->w, b.ci, b.co, b.stride, x, y);
+    for (uint32_t k = 0; k < run->levels[i]; k++) {
+        int r = check_control(control);
+
+        if (r)
+            return r;
+        run_branch(s, t, b, &run->layout->slice[run->order[k]][i], x, y);
+    }
+    t->h = vn_strided(t->h, b.stride);
+    t->w = vn_strided(t->w, b.stride);
+    t->buffer = !t->buffer;
+    vn_relu(y, (size_t)t->h * t->w * b.co);
+    return 0;
+}
+
+int vn_trunk_run(struct vn_session *s, const struct vn_trunk_run *run,
+                 const struct vn_control *control, float *ret_pooled)
+{
+    struct vn_conv stem = vn_stem_conv(run->network, run->input);
+    struct trunk t = {run, vn_strided(stem.h, stem.stride), vn_strided(stem.w, stem.stride), 0};
+    const struct vn_arena *a = arena_of(s, &t);
+    int r = check_control(control);
+
+    if (r)
+        return r;
+    run_conv(s, &t, &stem, VN_CONV_RELU, arena_at(s, a->image), run->layout->stem_conv[run->input],
+             run->layout->stem_bn[run->input], 0, arena_at(s, a->trunk[0]));
+    for (uint32_t i = 0; !r && i < vn_network_blocks(run->network); i++)
+        r = run_block(s, &t, i, control);
+    if (!r)
+        vn_pool_mean(arena_at(s, a->trunk[t.buffer]), (size_t)t.h * t.w,
+                     vn_network_width(run->network), ret_pooled);
+    return r;
+}
+
+float *vn_session_image(struct vn_session *s, uint32_t task)
+{
+    return arena_at(s, s->layout[s->store->network->tasks[task].input].image);
+}
+
+int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
+                   const struct vn_control *control, float *ret_logits, float *ret_features)
+{
+    const struct vn_network *n = s->store->network;
+    const struct vn_layout *l = s->store->layout;
+    const struct vn_task *t = &n->tasks[plan->task];
+    float *pooled = arena_at(s, s->layout[t->input].pooled);
+    struct vn_trunk_run run = {n, &l->trunk, t->input, plan->level, t->order};
+    int r = vn_trunk_run(s, &run, control, pooled);
+
+    if (r)
+        return r;
+    vn_linear(pooled, vn_store_tensor(s->store, l->head_weight[plan->task]),
+              vn_store_tensor(s->store, l->head_bias[plan->task]), vn_network_width(n), t->n_labels,
+              ret_logits);
+    if (ret_features)
+        memcpy(ret_features, pooled, vn_network_width(n) * sizeof *pooled);
+    return 0;
+}
