@@ -1,5 +1,5 @@
-# Sourced: root file systems of Debian 12, made by debootstrap from wherever this machine's own apt gets
-# its packages. Needs root. The result of debootstrap is kept as a tar file for a week.
+# Sourced: root file systems of Debian 12, made by debootstrap from wherever this machine's own apt
+# gets its packages. Needs root. The result of debootstrap is kept as a tar file for a week.
 
 debian_release=bookworm
 
@@ -57,13 +57,34 @@ debian_root() {
     tar -C "$root" -xpf "$tar"
 }
 
-# debian_root_run ROOT NSPAWN-OPTION...: systemd-nspawn with a /run of its own on the outside as well,
-# so that nothing of the container shows on the machine; the console is shown as it is.
+# The control group hierarchies in which a container gets a group of its own.
+debian_root_groups() {
+    local folder
+    for folder in /sys/fs/cgroup /sys/fs/cgroup/{unified,systemd,memory}; do
+        [[ -f $folder/cgroup.procs ]] && echo "$folder/virtualnet-$1"
+    done
+}
+
+# debian_root_run ROOT NSPAWN-OPTION...: systemd-nspawn with a /run and control groups of its own on
+# the outside as well, so that nothing of the container shows on the machine or stays there.
 debian_root_run() {
-    local root=$1
+    local root=$1 id=$BASHPID status group
     shift
     # shellcheck disable=SC2016
-    unshare --mount --propagation private bash -c 'mount -t tmpfs none /run && exec "$@"' run \
-        env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit \
-        --machine="virtualnet-$$" --directory="$root" "$@"
+    (
+        for group in $(debian_root_groups "$id"); do
+            mkdir "$group" && echo "$BASHPID" >"$group/cgroup.procs" || exit 1
+        done
+        # The memory controller decides between the old hierarchies and the unified one.
+        [[ -d /sys/fs/cgroup/memory ]] && unified=0 || unified=1
+        exec unshare --mount --propagation private \
+            bash -c 'mount -t tmpfs none /run && exec "$@"' run \
+            env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=$unified systemd-nspawn --quiet --register=no \
+            --keep-unit --machine="virtualnet-$id" --directory="$root" "$@"
+    )
+    status=$?
+    for group in $(debian_root_groups "$id"); do
+        find "$group" -depth -type d -exec rmdir {} +
+    done
+    return $status
 }
