@@ -12,13 +12,11 @@ mapfile -t files < <(find . -name 'build*' -prune -o -name '.git' -prune -o \
     echo "no C files under $1"
     exit 1
 }
-wrong=()
-for file in "${files[@]}"; do
-    clang-format --dry-run -Werror "$file" 2>/dev/null || wrong+=("$file")
-done
+said=$(clang-format --dry-run -Werror "${files[@]}" 2>&1)
+mapfile -t wrong < <(sed -n 's/^\([^:]*\):[0-9]*:[0-9]*: error: code should.*/\1/p' <<<"$said" | sort -u)
 echo "${#files[@]} looked at, ${#wrong[@]} wrong"
-((${#wrong[@]} == 0)) || {
-    clang-format --dry-run -Werror "${wrong[@]}" 2>&1 | head -n 60
+[[ -z $said ]] || {
+    head -n 60 <<<"$said"
     echo "Put right by: clang-format -i ${wrong[*]}"
     exit 1
 }
