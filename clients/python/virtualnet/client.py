@@ -1,0 +1,252 @@
+"""The client: calls, and how many of them share one connection."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any, Iterable, Iterator, Literal, Optional, Sequence, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import types
+from . import virtualnet_pb2 as _pb
+from .connection import Connection, default_socket
+from .errors import Busy, refused
+
+#: Seconds; None: no limit; "default": the client's own.
+TimeoutLike = Optional[Union[float, Literal["default"]]]
+
+
+def _image(image: npt.ArrayLike) -> _pb.Image:
+    array = np.asarray(image)
+    if array.dtype != np.uint8:
+        raise ValueError(
+            f"an image is an array of uint8, 0 .. 255, not {array.dtype}; scale and convert it"
+        )
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 2:
+        pixel_format = _pb.GRAY8
+    elif array.ndim == 3 and array.shape[2] == 3:
+        pixel_format = _pb.RGB8
+    else:
+        raise ValueError(
+            f"an image has the shape (height, width) or (height, width, 3), not {array.shape}"
+        )
+    height, width = array.shape[:2]
+    return _pb.Image(format=pixel_format, width=width, height=height, pixels=array.tobytes())
+
+
+def _wishes(
+    task: str | None,
+    budget_bytes: int,
+    thrift: float,
+    path: Sequence[int] | None,
+    uniform: bool,
+    top_k: int = 0,
+) -> _pb.InferRequest:
+    return _pb.InferRequest(
+        task=task or "",
+        budget_bytes=budget_bytes,
+        thrift=thrift,
+        level=path if path is not None else (),
+        uniform=uniform,
+        top_k=top_k,
+    )
+
+
+def _result(reply: _pb.Response) -> Any:
+    """What the daemon answered; a refusal as an exception."""
+    what = reply.WhichOneof("result")
+    if what == "error":
+        raise refused(reply.error)
+    return getattr(reply, what)
+
+
+class Client:
+    """A connection to the daemon; use it in a `with` statement, or close() it.
+
+    socket_path: default_socket() when None. timeout: seconds for each call, None for no limit; a
+    call's own `timeout` overrules it. The daemon is told the limit and stops working then, too.
+
+    A client may be shared between threads: its methods take turns. Where calls are to run in
+    parallel in the daemon, use infer_many, or one client per thread."""
+
+    def __init__(
+        self,
+        socket_path: str | os.PathLike[str] | None = None,
+        timeout: float | None = 10.0,
+    ) -> None:
+        path = os.fspath(socket_path) if socket_path is not None else default_socket()
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._connection = Connection(path, timeout)
+
+    def close(self) -> None:
+        """Hangs up. Further calls raise ConnectionLost."""
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    def infer(
+        self,
+        image: npt.ArrayLike,
+        task: str | None = None,
+        *,
+        budget_bytes: int = 0,
+        thrift: float = 0.0,
+        path: Sequence[int] | None = None,
+        uniform: bool = False,
+        top_k: int = 1,
+        timeout: TimeoutLike = "default",
+    ) -> types.Answer:
+        """What is in the image: uint8, (height, width) gray or (height, width, 3) RGB, any size.
+
+        task: may be left out when the store has one. budget_bytes: most memory that the run may
+        need, 0 for the daemon's default. thrift: 0 .. 1, how much to save below the budget on easy
+        images. path: one level per block, instead of the agent's choice. uniform: the largest
+        uniform level that fits, instead of the agent's choice. top_k: labels in the answer."""
+        wishes = _wishes(task, budget_bytes, thrift, path, uniform, top_k)
+        wishes.image.CopyFrom(_image(image))
+        return types.answer(self._call("infer", wishes, timeout))
+
+    def infer_many(
+        self,
+        images: Iterable[npt.ArrayLike],
+        task: str | None = None,
+        *,
+        budget_bytes: int = 0,
+        thrift: float = 0.0,
+        path: Sequence[int] | None = None,
+        uniform: bool = False,
+        top_k: int = 1,
+        ahead: int = 4,
+        timeout: TimeoutLike = "default",
+    ) -> list[types.Answer]:
+        """infer for many images, up to `ahead` of them in flight at once; answers in the order of
+        the images. `timeout` counts for each image. The first refusal is raised, but one as BUSY
+        while others of this call are in flight is tried again, with fewer ahead."""
+        wishes = _wishes(task, budget_bytes, thrift, path, uniform, top_k)
+        with self._lock:
+            try:
+                return _Pipeline(self, wishes, iter(images), max(1, ahead), timeout).run()
+            finally:
+                self._connection.forget_all()
+
+    def plan(
+        self,
+        image: npt.ArrayLike | None = None,
+        task: str | None = None,
+        *,
+        budget_bytes: int = 0,
+        thrift: float = 0.0,
+        path: Sequence[int] | None = None,
+        uniform: bool = False,
+        timeout: TimeoutLike = "default",
+    ) -> types.Answer:
+        """What infer would pick and what it would cost, without running it."""
+        wishes = _wishes(task, budget_bytes, thrift, path, uniform)
+        if image is not None:
+            wishes.image.CopyFrom(_image(image))
+        return types.answer(self._call("plan", wishes, timeout))
+
+    def describe(
+        self, task: str | None = None, *, timeout: TimeoutLike = "default"
+    ) -> types.Description:
+        """The store's tasks: labels, memory range, measured accuracy. task None: all."""
+        request = _pb.DescribeRequest(task=task or "")
+        return types.description(self._call("describe", request, timeout))
+
+    def status(self, *, timeout: TimeoutLike = "default") -> types.Status:
+        """Memory promised and used, queue, counters."""
+        return types.status(self._call("status", _pb.StatusRequest(), timeout))
+
+    def reload(self, *, timeout: TimeoutLike = "default") -> types.Reloaded:
+        """Makes the daemon map its store file again; raises ReloadFailed when it is broken."""
+        return types.reloaded(self._call("reload", _pb.ReloadRequest(), timeout))
+
+    def _deadline(self, timeout: TimeoutLike) -> float | None:
+        seconds = self.timeout if timeout == "default" else timeout
+        return None if seconds is None else time.monotonic() + seconds
+
+    def _call(self, kind: str, message: Any, timeout: TimeoutLike) -> Any:
+        deadline = self._deadline(timeout)
+        with self._lock:
+            call = self._connection.start(kind, message, deadline)
+            try:
+                while (reply := self._connection.take(call)) is None:
+                    self._connection.pump(deadline)
+            finally:
+                self._connection.forget_all()
+        return _result(reply)
+
+
+class _Pipeline:
+    """infer_many, under the client's lock. Calls in flight are kept with what it takes to make them
+    again: the daemon may refuse one as BUSY because of our own others."""
+
+    def __init__(
+        self,
+        client: Client,
+        wishes: _pb.InferRequest,
+        images: Iterator[npt.ArrayLike],
+        ahead: int,
+        timeout: TimeoutLike,
+    ) -> None:
+        self._client = client
+        self._connection = client._connection
+        self._wishes = wishes
+        self._images = images
+        self._ahead = ahead
+        self._timeout = timeout
+        self._answers: list[Any] = []
+        self._again: list[tuple[int, _pb.InferRequest]] = []  # index, request
+        self._flying: dict[int, tuple[int, _pb.InferRequest, float | None]] = {}  # + deadline
+
+    def run(self) -> list[types.Answer]:
+        while self._launch() or self._flying:
+            deadlines = [d for _, _, d in self._flying.values() if d is not None]
+            self._connection.pump(min(deadlines, default=None))
+            for call in list(self._flying):
+                reply = self._connection.take(call)
+                if reply is not None:
+                    self._land(call, reply)
+        return self._answers
+
+    def _launch(self) -> bool:
+        """Fills the flight up; False when nothing new could be sent."""
+        launched = False
+        while len(self._flying) < self._ahead:
+            job = self._again.pop() if self._again else self._next()
+            if job is None:
+                break
+            deadline = self._client._deadline(self._timeout)
+            call = self._connection.start("infer", job[1], deadline)
+            self._flying[call] = (*job, deadline)
+            launched = True
+        return launched
+
+    def _next(self) -> tuple[int, _pb.InferRequest] | None:
+        for image in self._images:
+            request = _pb.InferRequest()
+            request.CopyFrom(self._wishes)
+            request.image.CopyFrom(_image(image))
+            self._answers.append(None)
+            return len(self._answers) - 1, request
+        return None
+
+    def _land(self, call: int, reply: _pb.Response) -> None:
+        index, request, _ = self._flying.pop(call)
+        try:
+            self._answers[index] = types.answer(_result(reply))
+        except Busy:
+            if not self._flying:
+                raise
+            self._again.append((index, request))
+            self._ahead = len(self._flying)
