@@ -18,7 +18,7 @@ FUNCTION = re.compile(r"^[a-z_][^;{}=#]*?(\w+)\([^;{}]*\)\n\{\n(.*?)^\}", re.M |
 WORDS = (
     (r"\b(alloca|strdupa)\s*\(", "c", "takes stack that nobody bounds"),
     (r"\b(strcat|sprintf|vsprintf|gets)\s*\(", "c", "writes without a bound"),
-    (r"\b(_exit|exit|quick_exit)\s*\(", "product", "only the file with main() ends the process"),
+    (r"\b(exit|quick_exit)\s*\(", "product", "only the file with main() ends the process"),
     (r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", "all", "unfinished work has no place in the tree"),
     (r"(?<![\w.])/(ho" r"me|ro" r"ot|Us" r"ers|wo" r"rk)/", "all", "a path of one machine"),
 )
