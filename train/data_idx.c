@@ -76,7 +76,7 @@ static int list_labels(const struct vn_reading *r, struct vn_data_file *f, struc
 static int list_pair(const struct vn_reading *r, uint32_t file, struct vn_listing *l)
 {
     _cleanup_(vn_data_close) struct vn_data_file images = {0}, labels = {0};
-    uint32_t n = 0, dims[3];
+    uint32_t n = 0, dims[3] = {0};
     int e = vn_data_open(r, r->files->images[file], true, &images);
 
     if (!e)
@@ -124,7 +124,7 @@ static int load_file(const struct vn_reading *r, uint32_t file, const struct vn_
                      struct vn_data_set *s, uint32_t *first, uint32_t *next)
 {
     _cleanup_(vn_data_close) struct vn_data_file f = {0};
-    uint32_t dims[3];
+    uint32_t dims[3] = {0};
     int e = vn_data_open(r, r->files->images[file], true, &f);
 
     if (!e)
