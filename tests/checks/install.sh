@@ -31,16 +31,10 @@ packages_missing() {
     done
 }
 
-# Runs apt-get as root, by sudo when need be; what it says goes to standard output.
+# Runs apt-get, by sudo when not root; what it says goes to standard output.
 packages_apt() {
     local -a as_root=()
-    if [[ $(id -u) != 0 ]]; then
-        command -v sudo >/dev/null || {
-            echo "This needs root, and there is no sudo."
-            return 1
-        }
-        as_root=(sudo)
-    fi
+    [[ $(id -u) == 0 ]] || as_root=(sudo)
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
         apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" 2>&1
 }
@@ -54,10 +48,16 @@ packages_install() {
     }
     missing=$(packages_list "$@" | packages_missing)
     [[ -n $missing ]] || return 0
+    missing=${missing//$'\n'/ }
+    [[ $(id -u) == 0 ]] || command -v sudo >/dev/null || {
+        echo "Debian packages are missing, and installing them needs root or sudo. As root:" >&2
+        echo "    apt-get install $missing" >&2
+        return 1
+    }
     # A mirror that could not be refreshed may still have everything: the installation decides.
     said=$(packages_apt update) || said+=$'\n'
     said+=$(packages_apt install --yes --no-install-recommends $missing) && return 0
-    echo "Could not install these Debian packages: ${missing//$'\n'/ }" >&2
+    echo "Could not install these Debian packages: $missing" >&2
     echo "Install them yourself (apt-get install ...) and start again. apt-get said:" >&2
     echo "$said" >&2
     return 1
