@@ -78,8 +78,8 @@ int vn_plan_largest_uniform_in(const struct vn_planner *p, uint32_t task, enum v
                                uint64_t *ret_needed);
 
 /* The best path within the limit. scores: (m, g + 1) row-major, finite. Levels below `min_level`
- * (a uniform level that is run anyway) are not chosen unless nothing else fits.
- * Of equal scores the cheaper path wins, then the one with lower levels in front.
+ * (at most g: a uniform level that is run anyway) are not chosen unless nothing else fits.
+ * Of equal scores the cheaper path wins; the same question has the same answer everywhere.
  * 0, VN_PLAN_E_TOO_SMALL with *ret_needed in the limit's unit, or -ENOMEM. Takes microseconds for
  * the usual sizes; no memory that outlives the call. */
 int vn_plan_choose(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
