@@ -103,8 +103,19 @@ static bool workers_moved(void *context)
 
 /* --- stopping --------------------------------------------------------------------------------- */
 
+/* Once nobody handles them any more, signals would kill what is about to end well. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
 static void close_handles(struct daemon *d)
 {
+    block_signals();
     for (size_t i = 0; i < sizeof d->signals / sizeof d->signals[0]; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     uv_close((uv_handle_t *)&d->grace, NULL);

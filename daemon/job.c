@@ -34,7 +34,15 @@ uint64_t job_bytes(const struct job *j)
     return sizeof *j + j->image.length;
 }
 
-static void finish(struct job *j, int r)
+/* Where the request was when its time was over, which may be before anybody looked. */
+static const char *phase_of_deadline(const struct job *j, uint64_t begun_ns)
+{
+    if (j->deadline_ns <= begun_ns)
+        return "queue";
+    return j->deadline_ns <= begun_ns + j->result.agent_ns ? "agent" : "compute";
+}
+
+static void finish(struct job *j, int r, uint64_t begun_ns)
 {
     switch (r) {
     case 0:
@@ -47,7 +55,7 @@ static void finish(struct job *j, int r)
         break;
     case VN_SESSION_E_DEADLINE:
         j->outcome = JOB_DEADLINE;
-        j->phase = "compute";
+        j->phase = phase_of_deadline(j, begun_ns);
         break;
     case VN_SESSION_E_TOO_SMALL:
         j->outcome = JOB_TOO_SMALL;
@@ -65,6 +73,7 @@ void job_run(struct job *j, uint32_t worker, atomic_ulong *progress)
         .deadline_ns = j->deadline_ns,
         .progress = progress,
     };
+    uint64_t begun_ns = vn_now_ns();
 
-    finish(j, vn_infer(j->model->sessions[worker], &j->request, &control, &j->result));
+    finish(j, vn_infer(j->model->sessions[worker], &j->request, &control, &j->result), begun_ns);
 }

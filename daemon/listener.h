@@ -14,8 +14,8 @@
 #include "base/why.h"
 #include "daemon/config.h"
 
-#define LISTENER_BACKLOG 128
-#define LISTENER_REST_MS 100 /* after running out of descriptors or memory */
+#define LISTENER_BACKLOG 1024 /* bursts of connections while the loop is at something else */
+#define LISTENER_REST_MS 100  /* after running out of descriptors or memory */
 
 enum {
     LISTENER_E_FAILED = 1, /* why says what is in the way */

@@ -1,0 +1,289 @@
+"""What may pile up, counted exactly; slow, dead and too many clients; running out of descriptors."""
+
+import os
+import random
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+from harness import (Daemon, check, counters, expect_error, image, infer, main, pb, store,
+                     until)
+
+FULL = [8] * 6  # the whole of the large store: a tenth of a second or more
+LOW = [0] * 6
+SMALL_BUDGET = dict(default_budget_bytes=30000000)  # keeps the warm-up short
+
+
+def slow(level=None):
+    return infer("big", image(8, 8), level=FULL if level is None else level)
+
+
+def large(**config):
+    return Daemon(store("large"), **{**SMALL_BUDGET, **config})
+
+
+def ask_at_once(c, n, **call):
+    """Sends n requests in one write, so that the daemon sees them together."""
+    c.send_bytes(b"".join(c.request(**call) for _ in range(n)))
+
+
+def test_queue_limit_is_exact():
+    with large(queue_limit=4, connection_inflight_limit=100) as d, d.connect() as c:
+        # One runs, 4 wait; the other 6 of 11 are refused.
+        ask_at_once(c, 11, infer=slow())
+        for i in range(6):
+            e = expect_error(c.receive(), pb.BUSY, "queue_limit is 4")
+            check((e.limit_name, e.limit, e.current) == ("queue_limit", 4, 4), str(e))
+        s = d.status()
+        check((s.running, s.queue_length, s.queue_limit) == (1, 4, 4), str(s))
+        check([c.receive().id for _ in range(5)] == [1, 2, 3, 4, 5], "first in, first out")
+        n = counters(d.status())
+        check((n["infer_ok"], n["busy"]) == (5, 6), str(n))
+
+
+def test_queue_limit_in_bytes():
+    heavy = infer("big", image(700, 1000), level=LOW)  # 700,000 bytes of pixels
+    with large(queue_limit_bytes=1 << 20, connection_inflight_limit=100) as d, d.connect() as c:
+        ask_at_once(c, 3, infer=slow())
+        ask_at_once(c, 1, infer=heavy)
+        # 1,400,000 bytes and more would wait, 1,048,576 may.
+        ask_at_once(c, 1, infer=heavy)
+        e = expect_error(c.receive(), pb.BUSY, "queue_limit_bytes is 1048576")
+        check(e.limit_name == "queue_limit_bytes" and 700000 < e.current < 1048576, str(e))
+        for _ in range(4):
+            check(c.receive().infer.label, "the others are answered")
+
+
+def test_in_flight_limit_is_per_connection():
+    with large(connection_inflight_limit=3) as d, d.connect() as c, d.connect() as other:
+        ask_at_once(c, 5, infer=slow())
+        for _ in range(2):
+            e = expect_error(c.receive(), pb.BUSY, "connection_inflight_limit is 3")
+            check((e.limit_name, e.limit, e.current) == ("connection_inflight_limit", 3, 3), str(e))
+        other.send_bytes(other.request(infer=slow(LOW)))
+        check(other.receive().infer.label, "another connection has its own")
+        for _ in range(3):
+            check(c.receive().infer.label, "no answer")
+        ask_at_once(c, 3, infer=slow(LOW))
+        for _ in range(3):
+            check(c.receive().infer.label, "answered requests do not count any more")
+
+
+def test_memory_limit():
+    with large(workers=2) as d, d.connect() as c:
+        need = c.call(plan=slow()).infer.bytes.total
+    with large(workers=2, memory_limit_bytes=need * 3 // 2) as d, d.connect() as c:
+        # Two workers, but room for one and a half: the second waits.
+        c.send_bytes(c.request(infer=slow(), id=1) + c.request(infer=slow(), id=2) +
+                     c.request(status=pb.StatusRequest(), id=3))
+        replies = {r.id: r for r in (c.receive() for _ in range(3))}
+        s = replies[3].status
+        check((s.running, s.queue_length, s.promised_bytes) == (1, 1, need), str(s))
+        check(replies[1].infer.label and replies[2].infer.label, "both are answered")
+    with large(memory_limit_bytes=need - 1) as d, d.connect() as c:
+        e = c.error(pb.BUSY, need, need - 1, infer=slow())
+        check((e.limit_name, e.limit, e.current, e.needed_bytes) ==
+              ("memory_limit_bytes", need - 1, 0, need), str(e))
+        check(c.call(infer=infer("big", image(8, 8), budget_bytes=need - 1)).infer.label,
+              "a smaller budget is admitted")
+
+
+def test_deadlines():
+    with large() as d, d.connect() as c:
+        late = slow()
+        late.deadline_ms = 1
+        # The first takes a tenth of a second: the second's millisecond passes in the queue.
+        c.send_bytes(c.request(infer=slow(), id=1) + c.request(infer=late, id=2))
+        check(c.receive().infer.label, "no answer")
+        e = expect_error(c.receive(), pb.DEADLINE, "1 ms", "queue")
+        check(e.phase == "queue", str(e))
+        # Alone it starts in time, unless this machine is busy, and is stopped between branches.
+        phases = phases_until("compute", c, slow(), 10)
+        check(phases <= {"queue", "compute"}, str(phases))
+        late.deadline_ms = 4000000000  # 46 days
+        check(c.call(infer=late).infer.label, "a long deadline")
+
+
+def phases_until(wanted, c, ask, ms):
+    """Asks with a deadline until it ends in the wanted phase; the phases that were seen."""
+    phases = set()
+    ask.deadline_ms = ms
+    for _ in range(50):
+        phases.add(c.error(pb.DEADLINE, f"{ms} ms", infer=ask).phase)
+        if wanted in phases:
+            return phases
+    raise AssertionError(f"only {phases}")
+
+
+def test_deadline_while_deciding():
+    """The agent looks at the answer of the lowest path, which takes longer than this deadline."""
+    with Daemon(store("large", "large", "shared"), **SMALL_BUDGET) as d, d.connect() as c:
+        phases = phases_until("agent", c, infer("big", image(8, 8)), 1)
+        check(phases <= {"queue", "agent"}, str(phases))
+
+
+def test_answers_overtake():
+    with large(workers=2) as d, d.connect() as c:
+        c.send_bytes(c.request(infer=slow(), id=1) + c.request(infer=slow(LOW), id=2) +
+                     c.request(describe=pb.DescribeRequest(), id=3))
+        ids = [c.receive().id for _ in range(3)]
+        check(ids == [3, 2, 1], f"order {ids}")
+
+
+def test_many_clients_same_answers():
+    tasks = ["garment", "warm", "digit"]
+    with Daemon(store("small"), workers=3, queue_limit=1000) as d:
+        asks = [infer(tasks[i % 3], image(20 + i, 30, pb.RGB8 if i % 2 else pb.GRAY8, seed=i + 1),
+                      top_k=10, level=[i % 5, 4 - i % 5, 2, 3]) for i in range(24)]
+        with d.connect() as c:
+            expected = [list(c.call(infer=a).infer.label) for a in asks]
+        wrong = []
+
+        def client(seed):
+            rng = random.Random(seed)
+            with d.connect() as c:
+                for _ in range(10):
+                    chosen = {1000 + k: rng.randrange(len(asks)) for k in range(10)}
+                    c.send_bytes(b"".join(c.request(infer=asks[k], id=i)
+                                          for i, k in chosen.items()))
+                    while chosen:
+                        r = c.receive()
+                        if list(r.infer.label) != expected[chosen.pop(r.id)]:
+                            wrong.append(str(r))
+
+        threads = [threading.Thread(target=client, args=(s,)) for s in range(6)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        check(not wrong, wrong[:1])
+        n = counters(d.status())
+        check(n["infer_ok"] == 24 + 6 * 10 * 10, str(n))
+
+
+def test_slow_reader_is_cut_off():
+    with Daemon(store("small"), reply_backlog_bytes=65536) as d, d.connect() as good:
+        with d.connect() as c:
+            ask = c.request(describe=pb.DescribeRequest(), id=1) * 100
+            try:
+                while True:  # the socket's own buffers take some first
+                    c.send_bytes(ask)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        check(good.call(describe=pb.DescribeRequest()).describe.store == "small", "no answer")
+        n = counters(good.call(status=pb.StatusRequest()).status)
+        check(n["slow_readers_cut"] == 1, str(n))
+        check(b"reply_backlog_bytes is 65536" in d.log, "nothing in the log")
+
+
+def killed_client(d, n):
+    """A client process that has n requests in flight when it is killed."""
+    ready, told = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            c = d.connect()
+            ask_at_once(c, n, infer=slow())
+            os.write(told, b"x")
+            time.sleep(600)
+        finally:
+            os._exit(1)
+    os.close(told)
+    os.read(ready, 1)
+    os.close(ready)
+    return pid
+
+
+def test_killed_client():
+    with large(connection_inflight_limit=100) as d:
+        pid = killed_client(d, 20)
+        until(lambda: d.status().running == 1)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        until(lambda: d.status().connections == 1)
+        s = d.status()
+        check(s.queue_length == 0, "its waiting requests are still there")
+        until(lambda: d.status().running == 0)
+        n = counters(d.status())
+        check(n["abandoned"] + n["infer_ok"] == 20 and n["abandoned"] >= 18, str(n))
+        with d.connect() as c:
+            check(c.call(infer=slow(LOW)).infer.label, "no answer")
+
+
+def test_clients_killed_at_any_moment():
+    with Daemon(store("small"), workers=2) as d:
+        whole = None
+        for i in range(200):
+            c = d.connect()
+            whole = whole or c.request(infer=infer("garment", image(28, 28)))
+            c.send_bytes(whole * (i % 7) + whole[:i * 3])
+            if i % 2:  # closing with unread answers resets the connection
+                c.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            c.close()
+        until(lambda: d.status().connections == 1)
+        until(lambda: d.status().running == 0)
+        n = counters(d.status())
+        outcomes = sum(v for k, v in n.items()
+                       if not k.startswith("connections") and k not in
+                       ("requests_received", "slow_readers_cut"))
+        # The status request that asks is received, and not yet counted as answered.
+        check(n["requests_received"] == outcomes + 1, str(n))
+
+
+def test_connections_limit():
+    with Daemon(store("small"), connections_limit=3) as d:
+        open_ones = [d.connect() for _ in range(3)]
+        for c in open_ones:
+            c.call(describe=pb.DescribeRequest())
+        with d.connect() as c:
+            r = c.receive()
+            check(r.id == 0, str(r))
+            e = expect_error(r, pb.BUSY, "connections_limit is 3")
+            check((e.limit_name, e.limit, e.current) == ("connections_limit", 3, 3), str(e))
+            check(c.at_end(), "the connection is still open")
+        s = open_ones[0].call(status=pb.StatusRequest()).status
+        check(counters(s)["connections_refused"] == 1 and s.connections == 3, str(s))
+        open_ones.pop().close()
+        until(lambda: open_ones[0].call(status=pb.StatusRequest()).status.connections == 2)
+        check(d.status().connections == 3, "there is room again")
+        for c in open_ones:
+            c.close()
+
+
+def test_out_of_descriptors():
+    """40 clients and 24 descriptors: those that are in are served, the others later."""
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+
+    with Daemon(store("small"), preexec=few) as d:
+        clients = [d.connect() for _ in range(40)]
+        good = clients[0]
+        until(lambda: b"resting" in d.log, "the listener never rests")
+        check(good.call(infer=infer("garment", image(28, 28))).infer.label, "no answer")
+        good.error(pb.RELOAD_FAILED, "Too many open files", "the running store stays",
+                   reload=pb.ReloadRequest())
+        inside = good.call(status=pb.StatusRequest()).status.connections
+        check(10 <= inside < 24, f"{inside} of 24 descriptors are connections")
+        for c in clients[1:inside]:
+            c.close()
+        late = clients[inside]
+        check(late.call(infer=infer("garment", image(28, 28))).infer.label, "never let in")
+        check(d.log.count(b"resting") == 1, "a line per attempt")
+        for c in clients:
+            c.close()
+
+
+def test_silent_client_at_the_end_of_its_frame():
+    """A half frame holds nothing but its own connection."""
+    with Daemon(store("small")) as d, d.connect() as half, d.connect() as c:
+        half.send_bytes(half.request(infer=infer("garment", image(28, 28)))[:-1])
+        check(c.call(infer=infer("garment", image(28, 28))).infer.label, "no answer")
+        half.send_bytes(b"\0")
+        check(half.receive().id == 1, "the rest came")
+
+
+main(sys.modules[__name__])
