@@ -1,5 +1,5 @@
-"""./check itself: its last line and exit status, shown on small projects that pass, fail, skip, leak
-and do not build."""
+"""./check itself: its last line and exit status, shown on small projects that pass, fail, skip,
+leak and do not build."""
 
 import os
 import shutil
