@@ -40,6 +40,7 @@ struct run {
     struct job *jobs; /* (n_jobs) owned, with what they hold */
     size_t n_jobs, n_printed;
     size_t ahead; /* calls that may be open */
+    bool has_heading;
     int image_width, answer_width, path_width;
     int exit_code;
 };
@@ -128,6 +129,9 @@ static void print_lines(struct run *run, const struct job *job)
 {
     char bytes[VN_BYTES_TEXT];
 
+    if (!run->has_heading)
+        print_heading(run);
+    run->has_heading = true;
     vn_cli_text(job->file, run->image_width);
     printf("  ");
     vn_cli_text(job->n_lines ? job->lines[0].label : "-", run->answer_width);
@@ -169,11 +173,8 @@ static int print_job(struct run *run, struct job *job)
 
 static void print_and_release(struct run *run, struct job *job)
 {
-    int code;
+    int code = print_job(run, job);
 
-    if (job == run->jobs && !run->request.common.json)
-        print_heading(run);
-    code = print_job(run, job);
     if (!run->exit_code)
         run->exit_code = code;
     job_release(job);

@@ -57,11 +57,12 @@ static void print_as_text(const struct vn_client_status *s)
     vn_cli_text(s->store, 0);
     printf(", up for %.1f s\n", (double)s->uptime_ns / (double)VN_NS_PER_S);
     print_memory(s);
-    printf("queue\n  %u of %u waiting, %u running on %u workers, %u connections\n", s->queue_length,
+    printf("queue\n  waiting %u of %u, running %u, workers %u, connections %u\n", s->queue_length,
            s->queue_limit, s->running, s->workers, s->connections);
-    if (s->n_counters)
-        printf("requests\n");
+    printf("requests (counters that are 0 are left out)\n");
     for (size_t i = 0; i < s->n_counters; i++) {
+        if (!s->counters[i].value)
+            continue;
         printf("  ");
         vn_cli_text(s->counters[i].name, 20);
         printf(" %12ju\n", (uintmax_t)s->counters[i].value);

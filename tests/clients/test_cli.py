@@ -1,0 +1,329 @@
+"""The `virtualnet` command against a real daemon: what it prints, and its exit codes."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+sys.path.insert(0, os.environ["PYTHON_PACKAGE"])
+sys.path.insert(0, os.path.join(os.environ["SOURCE_ROOT"], "tests/daemon"))
+
+import harness  # noqa: E402
+from fake import Fake, answer, frame, receive  # noqa: E402
+from harness import check  # noqa: E402
+
+OK, REFUSED, USAGE, CONNECTION, INPUT, SYSTEM = range(6)
+COMMANDS = ("infer", "plan", "describe", "status", "reload", "inspect", "verify")
+
+
+def run(*arguments, code=OK, socket="/nonexistent/socket", stdout=subprocess.PIPE):
+    """Runs the command, checks its exit code; returns (stdout, stderr)."""
+    env = {**os.environ, "VIRTUALNET_SOCKET": socket, "OPENBLAS_NUM_THREADS": "1"}
+    p = subprocess.run([os.environ["VIRTUALNET"], *arguments], stdout=stdout,
+                       stderr=subprocess.PIPE, text=True, env=env, timeout=100)
+    said = f"{arguments}: exit code {p.returncode}, not {code}\n{p.stdout}\n{p.stderr}"
+    check(p.returncode == code, said)
+    check("Sanitizer" not in p.stderr and "runtime error" not in p.stderr, said)
+    return p.stdout, p.stderr
+
+
+def write(name, data):
+    path = os.path.join(harness.folder(), name)
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def pgm(name, value=100, side=28):
+    return write(name, b"P5\n%d %d\n255\n" % (side, side) + bytes([value]) * side * side)
+
+
+def png(name, value=100, side=28):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes([value]) * side) * side
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return write(name, b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+                 + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# ---- without a daemon ----
+
+
+def test_help():
+    out, _ = run("--help")
+    for command in COMMANDS:
+        check(f"\n  {command} " in out, f"no {command} in the list")
+        help_text, _ = run(command, "--help")
+        check("usage: virtualnet " + command in help_text, help_text)
+        check("examples:\n  virtualnet " + command in help_text, f"{command}: no examples")
+        check(max(map(len, help_text.splitlines())) <= 100, f"{command}: a long line")
+        check(run("help", command)[0] == help_text, f"help {command}")
+    check(run("--version")[0] == f"virtualnet {os.environ['VERSION']}\n", "version")
+
+
+def test_usage_errors():
+    for arguments in (
+        (), ("no-such-command",), ("help", "nothing"), ("infer",), ("infer", "--nothing", "x"),
+        ("infer", "--budget", "much", "x"), ("infer", "--budget", "0", "x"),
+        ("infer", "--thrift", "1.5", "x"), ("infer", "--thrift", "nan", "x"),
+        ("infer", "--path", "1,,2", "x"), ("infer", "--path", "1,2,", "x"),
+        ("infer", "--path", "17", "x"), ("infer", "--path", ",".join(["1"] * 65), "x"),
+        ("infer", "--level", "-1", "x"), ("infer", "--top", "0", "x"), ("infer", "--top"),
+        ("infer", "--timeout", "1s", "x"), ("plan", "a", "b"), ("describe", "a", "b"),
+        ("status", "x"), ("reload", "x"), ("inspect",), ("inspect", "a", "b"), ("verify",),
+    ):
+        out, err = run(*arguments, code=USAGE)
+        check(out == "" and "--help" in err or not arguments, f"{arguments}: {err}")
+
+
+def test_no_daemon():
+    image = pgm("a.pgm")
+    for command in (("infer", image), ("plan",), ("describe",), ("status",), ("reload",)):
+        _, err = run(*command, code=CONNECTION)
+        check("/nonexistent/socket" in err and "systemctl" in err, err)
+        out, err = run(*command, "--json", code=CONNECTION)
+        check("error" in json.loads(out) and err == "", out + err)
+    _, err = run("status", "--socket", "/" + "x" * 200, code=CONNECTION)
+    check("107" in err, err)
+
+
+# ---- infer ----
+
+
+def test_infer():
+    images = [pgm("a.pgm", 10), png("b.png", 10), pgm("large.pgm", 90, 300)]
+    with harness.Daemon(harness.store("small")) as d:
+        out, err = run("infer", "--task", "garment", *images, socket=d.socket_path)
+        heading, *rows = out.splitlines()
+        check(heading.split() == "IMAGE ANSWER PROB PATH DENSITY PROMISED TIME".split(), heading)
+        check([r.split()[0] for r in rows] == [i[:] for i in images], out)
+        check(len({r.index("iB ") for r in rows}) == 1, f"columns are not aligned:\n{out}")
+        check(rows[0].split()[1:4] == rows[1].split()[1:4], "PGM and PNG of the same pixels")
+
+        out, _ = run("infer", "--task", "garment", "--top", "3", "--json", *images,
+                     socket=d.socket_path)
+        for image, r in zip(images, lines(out), strict=True):
+            check(r["image"] == image and len(r["label"]) == 3 and r["task"] == "garment", str(r))
+            b = r["bytes"]
+            check(b["total"] == b["params_resident"] + b["scratch"] + b["io"], str(b))
+        out, _ = run("infer", "--task", "garment", "--top", "3", images[0], socket=d.socket_path)
+        check(len(out.splitlines()) == 4, out)  # heading, best, two more
+
+
+def test_infer_paths():
+    image = pgm("a.pgm")
+    with harness.Daemon(harness.store("small")) as d:
+        def path(*options, task="warm"):
+            out, _ = run("infer", "--json", "--task", task, *options, image, socket=d.socket_path)
+            return lines(out)[0]
+
+        check(path("--level", "2")["level"] == [2, 2, 2, 2], "--level")
+        check(path("--path", "1,2,0,4")["level"] == [1, 2, 0, 4], "--path")
+        check(path("--uniform")["decided_by"] == "uniform", "--uniform")
+        # 600 KiB and 614400 bytes are the same
+        for size in ("600KiB", "614400", "0.5859375MiB"):
+            r = path("--budget", size, task="garment")
+            check(r["budget_bytes"] == 614400 >= r["bytes"]["total"], str(r))
+        run("infer", "--level", "1", "--uniform", image, code=USAGE, socket=d.socket_path)
+        _, err = run("infer", "--task", "warm", "--level", "9", image, code=REFUSED,
+                     socket=d.socket_path)
+        check("0 to 4" in err, err)
+
+
+def test_infer_many_stay_in_order():
+    images = [pgm(f"{i}.pgm", i * 5) for i in range(50)]
+    for limits in ({}, {"connection_inflight_limit": 1}):
+        with harness.Daemon(harness.store("small"), **limits) as d:
+            out, _ = run("infer", "--task", "garment", "--json", *images, socket=d.socket_path)
+            check([r["image"] for r in lines(out)] == images, f"{limits}: {out}")
+            check(all("label" in r for r in lines(out)), f"{limits}: {out}")
+
+
+def test_bad_images_do_not_stop_the_others():
+    good, bad = pgm("good.pgm"), write("bad.png", b"\x89PNG\r\n\x1a\nrest")
+    with harness.Daemon(harness.store("small")) as d:
+        for broken, words in (
+            (bad, "PNG"), ("/nonexistent.png", "No such file"), (write("e.png", b""), "empty"),
+            (write("t.txt", b"text"), "not a PNG, JPEG, PGM or PPM"), ("/", "directory"),
+        ):
+            out, err = run("infer", "--task", "garment", good, broken, good, code=INPUT,
+                           socket=d.socket_path)
+            check(len(out.splitlines()) == 3, out)
+            check(words in err and broken in err, err)
+            out, err = run("infer", "--task", "garment", "--json", broken, good, code=INPUT,
+                           socket=d.socket_path)
+            first, second = lines(out)
+            check(first["image"] == broken and words in first["error"]["message"], out)
+            check("label" in second and err == "", out)
+
+
+def test_refusals_say_what_to_do():
+    image = pgm("a.pgm")
+    with harness.Daemon(harness.store("small")) as d:
+        def refused(*options, task="garment"):
+            return run("infer", "--task", task, *options, image, code=REFUSED,
+                       socket=d.socket_path)[1]
+
+        err = refused("--budget", "1KiB")
+        advice = err.split("--budget ")[1].split()[0]
+        run("infer", "--task", "garment", "--budget", advice, image, socket=d.socket_path)
+        check("virtualnet describe" in refused(task="nose"), "no advice")
+        check("virtualnet describe" in refused("--level", "1", task="nose"), "no advice")
+        out, err = run("infer", "--task", "garment", "--budget", "1KiB", "--json", image,
+                       code=REFUSED, socket=d.socket_path)
+        error = lines(out)[0]["error"]
+        check(error["code"] == "BUDGET_TOO_SMALL" and error["needed_bytes"] > 1024, out)
+
+
+def test_image_larger_than_a_frame():
+    with harness.Daemon(harness.store("small")) as d:
+        large = pgm("large.pgm", 1, 4200)  # 17.6 MB, above 16 MiB
+        _, err = run("infer", "--task", "garment", large, code=REFUSED, socket=d.socket_path)
+        check("scale it down" in err, err)
+
+
+# ---- the other calls ----
+
+
+def test_plan():
+    image = pgm("a.pgm")
+    with harness.Daemon(harness.store("small")) as d:
+        out, _ = run("plan", "--task", "garment", "--path", "1,2,0,4", socket=d.socket_path)
+        check("1,2,0,4" in out and "promised" in out and "64 KiB windows" in out, out)
+        out, _ = run("plan", "--task", "garment", "--json", image, socket=d.socket_path)
+        plan = json.loads(out)
+        out, _ = run("infer", "--task", "garment", "--json", image, socket=d.socket_path)
+        check(plan["level"] == json.loads(out)["level"] and not plan["label"], str(plan))
+        run("plan", "--task", "nose", code=REFUSED, socket=d.socket_path)
+        run("plan", "/nonexistent.png", code=INPUT, socket=d.socket_path)
+
+
+def test_describe():
+    with harness.Daemon(harness.store("small")) as d:
+        out, _ = run("describe", socket=d.socket_path)
+        for word in ("garment", "trouser", "fünf", "28 x 28", "smallest path"):
+            check(word in out, f"no {word}: {out}")
+        out, _ = run("describe", "--json", "warm", socket=d.socket_path)
+        (task,) = json.loads(out)["task"]
+        check(task["name"] == "warm" and task["label"] == ["no", "yes"], out)
+        check(task["smallest"]["total"] < task["largest"]["total"], out)
+        run("describe", "nose", code=REFUSED, socket=d.socket_path)
+
+
+def test_status_and_reload():
+    with harness.Daemon(harness.store("small")) as d:
+        run("infer", "--task", "warm", pgm("a.pgm"), socket=d.socket_path)
+        out, _ = run("status", socket=d.socket_path)
+        for word in ("promised", "PSS", "RSS", "cgroup", "MiB", "infer_ok", "queue"):
+            check(word in out, f"no {word}: {out}")
+        status = json.loads(run("status", "--json", socket=d.socket_path)[0])
+        check(status["counter"]["infer_ok"] == 1 and status["rss_bytes"] > 0, str(status))
+        out, _ = run("reload", socket=d.socket_path)
+        check("now serving small" in out, out)
+        check(json.loads(run("reload", "--json", socket=d.socket_path)[0])["store"] == "small", "")
+
+
+def test_timeout():
+    def handler(connection):
+        while connection.recv(4096):  # until the client leaves
+            pass
+
+    with Fake(handler) as fake:
+        _, err = run("status", "--timeout", "50", socket=fake.path, code=CONNECTION)
+        check("--timeout" in err, err)
+    with Fake(handler) as fake:
+        out, err = run("infer", "--timeout", "50", pgm("a.pgm"), pgm("b.pgm"), socket=fake.path,
+                       code=CONNECTION)
+        check(err.count("timeout of the call") == 2 and out == "", err)
+
+
+def test_daemon_that_dies():
+    """Four images are in flight when it goes, the rest is never sent: each failure is said."""
+    images = [pgm(f"{i}.pgm") for i in range(9)]
+
+    def handler(connection):
+        connection.sendall(frame(answer(receive(connection).id)))
+        [receive(connection) for _ in range(3)]
+
+    with Fake(handler) as fake:
+        out, err = run("infer", *images, socket=fake.path, code=CONNECTION)
+        check(len(out.splitlines()) == 2 and "label" in out, out)
+        check("were not sent" in err and "closed the connection" in err, err)
+
+
+def test_hostile_texts_do_not_reach_the_terminal():
+    def handler(connection):
+        connection.sendall(frame(answer(receive(connection).id, "\x1b[2Jlabel\n", float("nan"))))
+
+    with Fake(handler) as fake:
+        out, _ = run("infer", pgm("a.pgm"), socket=fake.path)
+        check("?[2Jlabel?" in out and "\x1b" not in out, repr(out))
+    with Fake(handler) as fake:
+        (r,) = lines(run("infer", "--json", pgm("a.pgm"), socket=fake.path)[0])
+        check(r["label"][0]["probability"] is None, str(r))
+
+
+def test_output_that_cannot_be_written():
+    with open("/dev/full", "w") as full:
+        _, err = run("--help", code=SYSTEM, stdout=full)
+        check("cannot be written" in err, err)
+
+
+# ---- stores ----
+
+
+def test_inspect():
+    store = harness.store("small")
+    out, _ = run("inspect", store)
+    for word in ("small", "garment", "4 blocks of 4 groups", "RESIDENT"):
+        check(word in out, f"no {word}: {out}")
+    check(len(run("inspect", "--slices", store)[0].splitlines()) >= len(out.splitlines()) + 16,
+          "4 blocks x 4 groups are 16 slices")
+    r = json.loads(run("inspect", "--json", store)[0])
+    check(r["file_bytes"] == os.path.getsize(store) and len(r["slices"]) == 16, str(r)[:200])
+    levels = r["levels"]["garment"]
+    check(len(levels) == 5 and levels[4]["density"] == 1, str(levels))
+    totals = [level["total"] for level in levels]
+    check(totals == sorted(totals) and totals[0] < totals[4], str(totals))
+    for bad in ("/nonexistent", "/", write("x", b"no store"), write("y", b"")):
+        _, err = run("inspect", bad, code=INPUT)
+        check(bad in err, err)
+
+
+def test_verify():
+    store = harness.store("small")
+    check("intact" in run("verify", store)[0], "text")
+    check(json.loads(run("verify", "--json", store)[0])["intact"], "json")
+    run("verify", "/nonexistent", code=INPUT)
+    with open(store, "rb") as f:
+        data = bytearray(f.read())
+    slices = json.loads(run("inspect", "--json", store)[0])
+    at = len(data) - slices["data_bytes"] + slices["slices"][5]["offset"]
+    data[at] ^= 1
+    _, err = run("verify", write("flipped", data), code=REFUSED)
+    check("checksum" in err.lower(), err)
+    run("verify", write("cut", data[:-1]), code=REFUSED)
+    run("verify", write("text", b"no store"), code=REFUSED)
+
+
+def test_example():
+    with harness.Daemon(harness.store("small")) as d:
+        p = subprocess.run([os.environ["EXAMPLE"], pgm("a.pgm"), "garment"], text=True,
+                           env={**os.environ, "VIRTUALNET_SOCKET": d.socket_path},
+                           capture_output=True, check=True)
+        check(len(p.stdout.splitlines()) == 4 and "promised" in p.stdout, p.stdout)
+        p = subprocess.run([os.environ["EXAMPLE"], pgm("a.pgm"), "garment", "1"], text=True,
+                           env={**os.environ, "VIRTUALNET_SOCKET": d.socket_path},
+                           capture_output=True)
+        check(p.returncode == 1 and "smallest path needs" in p.stderr, p.stderr)
+
+
+harness.main(sys.modules[__name__])
