@@ -116,9 +116,11 @@ static void block_signals(void)
 static void close_handles(struct daemon *d)
 {
     block_signals();
-    for (size_t i = 0; i < sizeof d->signals / sizeof d->signals[0]; i++)
+    for (size_t i = 0; d->watching && i < sizeof d->signals / sizeof d->signals[0]; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
-    uv_close((uv_handle_t *)&d->grace, NULL);
+    if (d->watching)
+        uv_close((uv_handle_t *)&d->grace, NULL);
+    d->watching = false;
     service_close(&d->service);
     reload_deinit(&d->reload);
     pool_stop(&d->pool);
@@ -202,6 +204,7 @@ static void watch_signals(struct daemon *d)
     }
     uv_timer_init(&d->loop, &d->grace);
     d->grace.data = d;
+    d->watching = true;
 }
 
 static void say_ready(struct daemon *d)
@@ -219,7 +222,7 @@ static void say_ready(struct daemon *d)
     service_watch(&d->service, &d->loop, workers_moved, d);
 }
 
-/* What fails here ends the start; the process is about to exit and takes the rest with it. */
+/* What was begun before a failure is ended by serve. */
 static int start(struct daemon *d, struct vn_why *why)
 {
     const struct config *c = d->config;
@@ -245,20 +248,22 @@ static int start(struct daemon *d, struct vn_why *why)
 static int serve(struct daemon *d)
 {
     struct vn_why why = {""};
+    bool started;
 
     service_open(&d->service);
-    if (start(d, &why)) {
+    started = !start(d, &why);
+    if (started) {
+        say_ready(d);
+    } else {
         vn_log_error("%s", why.text);
         service_notify(&d->service, "STATUS=%s", why.text);
         listener_close(&d->listener);
-        model_unref(d->model);
-        return EXIT_FAILURE;
+        close_handles(d);
     }
-    say_ready(d);
-    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_run(&d->loop, UV_RUN_DEFAULT); /* until the last handle is closed */
     model_unref(d->model);
     uv_loop_close(&d->loop);
-    return EXIT_SUCCESS;
+    return started ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int daemon_run(const struct config *c)

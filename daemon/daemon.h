@@ -71,6 +71,7 @@ struct daemon {
     uint64_t complained_slow_ns;  /* and about slow readers */
     uv_signal_t signals[3];
     uv_timer_t grace;
+    bool watching; /* the handles of signals and grace are open */
     bool stopping;
     bool grace_over;
     bool finished; /* the handles are closed */

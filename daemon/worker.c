@@ -100,13 +100,12 @@ int pool_start(struct pool *p, uv_loop_t *loop, uint32_t n_workers,
     if (r)
         return r;
     p->woken.data = p;
+    p->open = true;
     p->workers = calloc(n_workers, sizeof *p->workers);
     if (!p->workers)
         r = -ENOMEM;
     for (; !r && p->n_started < n_workers; p->n_started += !r)
         r = start_worker(p, p->n_started);
-    if (r)
-        pool_stop(p);
     return r;
 }
 
@@ -168,5 +167,7 @@ void pool_stop(struct pool *p)
     free(p->workers);
     p->workers = NULL;
     p->n_started = 0;
-    uv_close((uv_handle_t *)&p->woken, NULL);
+    if (p->open)
+        uv_close((uv_handle_t *)&p->woken, NULL);
+    p->open = false;
 }

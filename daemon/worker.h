@@ -36,13 +36,13 @@ struct pool {
     uint32_t n_workers, n_started;
     struct worker *workers; /* owned */
     uv_async_t woken;
+    bool open;                                  /* the handle is */
     void (*done)(void *context, struct job *j); /* loop thread; the job is the callee's now */
     void *context;
     const char *hang_task; /* test hook: a job of this task never ends */
 };
 
-/* Starts the threads. 0 or a negative errno, and then nothing is left behind but the uv handle of
- * a closed loop. */
+/* Starts the threads. 0 or a negative errno; pool_stop takes back what was done either way. */
 int pool_start(struct pool *p, uv_loop_t *loop, uint32_t n_workers,
                void (*done)(void *context, struct job *j), void *context);
 
@@ -57,5 +57,6 @@ void pool_cancel(struct pool *p);
 /* Whether every busy worker has moved on since the last call: a new job, or another branch. */
 bool pool_moved(struct pool *p);
 
-/* Ends and joins the threads; none may be running a job. The uv handle is closed. */
+/* Ends and joins the threads, none of which may be running a job, and closes the handle. Takes a
+ * pool that was never started, too. */
 void pool_stop(struct pool *p);

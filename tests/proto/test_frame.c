@@ -101,7 +101,7 @@ Test(frame, append_keeps_the_buffer_on_failure)
     Virtualnet__Error error = VIRTUALNET__ERROR__INIT;
     struct vn_buffer b;
 
-    error.message = "0123456789";
+    error.message = (char *)"0123456789";
     response.result_case = VIRTUALNET__RESPONSE__RESULT_ERROR;
     response.error = &error;
     /* Response: tag and length of error (2) + tag and length of message (2) + 10 = 14 bytes. */
