@@ -63,6 +63,7 @@ const struct vn_command vn_command_reload = {
         "\n"
         "options:\n" VN_CLI_COMMON_HELP "\n"
         "examples:\n"
+        "  virtualnet reload\n"
         "  virtualnet verify new.safetensors &&\n"
         "      mv new.safetensors /var/lib/virtualnet/store.safetensors && virtualnet reload\n",
 };

@@ -54,7 +54,7 @@ struct seen {
 static void on_reply(void *userdata, uint64_t id, const struct vn_client_reply *reply)
 {
     struct seen *s = userdata;
-    const char *text = reply->error         ? reply->error->message
+    const char *said = reply->error         ? reply->error->message
                        : reply->answer      ? reply->answer->task
                        : reply->description ? reply->description->store
                        : reply->status      ? reply->status->store
@@ -63,8 +63,14 @@ static void on_reply(void *userdata, uint64_t id, const struct vn_client_reply *
     s->times++;
     s->result = reply->result;
     s->id = id;
-    snprintf(s->text, sizeof s->text, "%s", text);
+    snprintf(s->text, sizeof s->text, "%s", said);
     cr_expect_eq(!reply->result, !reply->error);
+}
+
+/* protobuf-c packs from pointers to char without changing what is there. */
+static char *text(const char *literal)
+{
+    return (char *)literal;
 }
 
 /* ---- the daemon's part ----------------------------------------------------------------------- */
@@ -90,30 +96,30 @@ static void reply(struct pair *p, const Virtualnet__Response *response)
     send_bytes(p, vn_buffer_head(&b), vn_buffer_used(&b));
 }
 
-static void reply_status(struct pair *p, uint64_t id, char *store)
+static void reply_status(struct pair *p, uint64_t id, const char *store)
 {
     Virtualnet__StatusResponse status = VIRTUALNET__STATUS_RESPONSE__INIT;
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
 
-    status.store = store;
+    status.store = text(store);
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_STATUS;
     response.status = &status;
     reply(p, &response);
 }
 
-static void reply_error(struct pair *p, uint64_t id, Virtualnet__Code code, char *message)
+static void reply_error(struct pair *p, uint64_t id, Virtualnet__Code code, const char *message)
 {
     Virtualnet__Error error = VIRTUALNET__ERROR__INIT;
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
 
     error.code = code;
-    error.message = message;
+    error.message = text(message);
     error.needed_bytes = 4711;
-    error.limit_name = "queue_limit";
+    error.limit_name = text("queue_limit");
     error.limit = 64;
     error.current = 63;
-    error.phase = "compute\n";
+    error.phase = text("compute\n");
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_ERROR;
     response.error = &error;
@@ -200,7 +206,7 @@ Test(client, a_reply_may_come_one_byte_at_a_time)
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
 
     start_status(&p, &seen, 1, 0);
-    status.store = "slow";
+    status.store = text("slow");
     response.id = 1;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_STATUS;
     response.status = &status;
@@ -261,13 +267,13 @@ Test(client, a_description_is_complete)
     Virtualnet__Task a = VIRTUALNET__TASK__INIT, b = VIRTUALNET__TASK__INIT, *tasks[] = {&a, &b};
     Virtualnet__DescribeResponse d = VIRTUALNET__DESCRIBE_RESPONSE__INIT;
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
-    char *labels[] = {"no", "yes"};
+    char *labels[] = {text("no"), text("yes")};
     struct vn_client_reply *r;
 
-    measured.by = "uniform";
+    measured.by = text("uniform");
     measured.accuracy = 0.5;
     bytes.total = 7;
-    a.name = "a";
+    a.name = text("a");
     a.n_measured = b.n_measured = 2;
     a.measured = b.measured = rows;
     b.label = labels;
@@ -620,7 +626,7 @@ Test(client, damaged_replies_end_calls_once)
         struct vn_client_request request = {0};
         uint64_t id;
 
-        label.name = "label";
+        label.name = text("label");
         infer.n_label = 2;
         infer.label = labels;
         response.id = 2;
