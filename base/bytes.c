@@ -11,9 +11,9 @@ static const struct {
     const char *name;
     double factor;
 } units[] = {
-    {"", 1},         {"B", 1},          {"KiB", 0x1p10}, {"MiB", 0x1p20},
-    {"GiB", 0x1p30}, {"TiB", 0x1p40},   {"K", 0x1p10},   {"M", 0x1p20},
-    {"G", 0x1p30},   {"kB", 1000},      {"MB", 1000000}, {"GB", 1000000000},
+    {"", 1},         {"B", 1},        {"KiB", 0x1p10}, {"MiB", 0x1p20},
+    {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"K", 0x1p10},   {"M", 0x1p20},
+    {"G", 0x1p30},   {"kB", 1000},    {"MB", 1000000}, {"GB", 1000000000},
 };
 
 int vn_bytes_parse(const char *text, uint64_t *ret_bytes)

@@ -94,7 +94,7 @@ int vn_json_load(const char *file, size_t limit_bytes, struct vn_why *why, char 
                  json_t **ret_root)
 {
     _cleanup_(vn_freep) char *text = NULL;
-    size_t length;
+    size_t length = 0;
     int r = read_whole(file, limit_bytes, why, &text, &length);
 
     if (r)

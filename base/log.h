@@ -14,8 +14,7 @@ enum vn_log_level {
 /* Lines above this level are dropped; starts at VN_LOG_INFO. */
 void vn_log_set_level(enum vn_log_level level);
 
-void vn_log(enum vn_log_level level, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void vn_log(enum vn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define vn_log_error(...) vn_log(VN_LOG_ERROR, __VA_ARGS__)
 #define vn_log_warning(...) vn_log(VN_LOG_WARNING, __VA_ARGS__)

@@ -84,9 +84,8 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
 {
     const struct vn_schedule *s = &t->config->schedule;
     struct vn_batch *b = &t->batch;
-    struct vn_augmentation a = {s->pad, s->flip,
-                                vn_purpose_seed(t->config->seed, VN_DRAW_AUGMENT), at->epoch,
-                                at->step * b->max_rows};
+    struct vn_augmentation a = {s->pad, s->flip, vn_purpose_seed(t->config->seed, VN_DRAW_AUGMENT),
+                                at->epoch, at->step * b->max_rows};
     double peak = tune ? s->rate / 10 : s->rate;
 
     vn_batch_fill(b, t->corpus, input, samples, n, &a);

@@ -34,8 +34,8 @@ int vn_batch_init(struct vn_batch *b, const struct vn_network *n, uint32_t max_r
     b->logits = vn_floats_new((size_t)max_rows * b->labels_stride);
     b->dlogits = vn_floats_new((size_t)max_rows * b->labels_stride);
     b->probabilities = vn_floats_new((size_t)max_rows * b->labels_stride);
-    if (b->sample && b->images && b->work && b->task && b->label && b->row && b->level && b->pooled && b->dpooled &&
-        b->logits && b->dlogits && b->probabilities)
+    if (b->sample && b->images && b->work && b->task && b->label && b->row && b->level &&
+        b->pooled && b->dpooled && b->logits && b->dlogits && b->probabilities)
         return 0;
     vn_batch_deinit(b);
     return -ENOMEM;

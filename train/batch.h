@@ -10,17 +10,17 @@
 
 struct vn_batch {
     uint32_t max_rows, n, rows, threads;
-    uint32_t labels_stride; /* labels of the task with most */
-    size_t image_floats;    /* of the batch's input */
+    uint32_t labels_stride;          /* labels of the task with most */
+    size_t image_floats;             /* of the batch's input */
     const struct vn_sample **sample; /* (rows) for callers that gather samples */
-    float *images;          /* (rows, H, W, C) */
-    float *work;            /* (threads, H, W, C) */
-    uint16_t *task;         /* (rows) */
-    uint16_t *label;        /* (rows) */
-    struct vn_row *row;     /* (rows) pointing into level and the tasks' orders */
+    float *images;                   /* (rows, H, W, C) */
+    float *work;                     /* (threads, H, W, C) */
+    uint16_t *task;                  /* (rows) */
+    uint16_t *label;                 /* (rows) */
+    struct vn_row *row;              /* (rows) pointing into level and the tasks' orders */
     uint8_t (*level)[VN_BLOCKS_MAX];
-    float *pooled, *dpooled;                   /* (rows, width) */
-    float *logits, *dlogits, *probabilities;   /* (rows, labels_stride) */
+    float *pooled, *dpooled;                 /* (rows, width) */
+    float *logits, *dlogits, *probabilities; /* (rows, labels_stride) */
 };
 
 /* 0 or -ENOMEM. */

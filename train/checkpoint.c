@@ -65,8 +65,8 @@ static int write_all(FILE *f, const struct vn_trainer *t, const struct header *h
     return 0;
 }
 
-int vn_checkpoint_write(const char *file, const struct vn_trainer *t, uint64_t epoch,
-                        uint64_t step, struct vn_why *why)
+int vn_checkpoint_write(const char *file, const struct vn_trainer *t, uint64_t epoch, uint64_t step,
+                        struct vn_why *why)
 {
     _cleanup_(vn_fclosep) FILE *f = NULL;
     char beside[4096];

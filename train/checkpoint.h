@@ -9,8 +9,8 @@ enum {
 };
 
 /* The position is the next step to be taken. 0 or a negative errno; why is set. */
-int vn_checkpoint_write(const char *file, const struct vn_trainer *t, uint64_t epoch,
-                        uint64_t step, struct vn_why *why);
+int vn_checkpoint_write(const char *file, const struct vn_trainer *t, uint64_t epoch, uint64_t step,
+                        struct vn_why *why);
 
 /* 0, VN_CHECKPOINT_E_INVALID or a negative errno (-ENOENT: there is none); why is set. */
 int vn_checkpoint_read(const char *file, struct vn_trainer *t, struct vn_why *why,

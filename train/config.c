@@ -130,31 +130,62 @@ static int read_parts(struct vn_config_reading *r)
     return e ? e : check_schedule(r);
 }
 
-int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
+/* Takes the reference to root. text may be NULL: then complaints have no line and column. */
+static int read_document(json_t *root, const char *text, const char *folder, struct vn_why *why,
                          struct vn_train_config **ret_config)
 {
     _cleanup_(vn_train_config_freep) struct vn_train_config *c = calloc(1, sizeof *c);
     _cleanup_(reading_deinit) struct vn_config_reading reading = {.config = c, .folder = folder};
+    int e;
+
+    reading.tasks = json_array();
+    if (!c || !reading.tasks) {
+        json_decref(root);
+        return vn_because(why, -ENOMEM, "out of memory");
+    }
+    c->source = root;
+    reading.root = vn_json_root(root, text, why);
+    e = read_parts(&reading);
+    if (e && !why->text[0])
+        vn_because(why, e, "%s", strerror(e < 0 ? -e : EINVAL));
+    if (e)
+        return e > 0 ? VN_CONFIG_E_INVALID : e;
+    *ret_config = c;
+    c = NULL;
+    return 0;
+}
+
+int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
+                         struct vn_train_config **ret_config)
+{
     _cleanup_(vn_freep) char *text = NULL;
-    struct vn_why own = {""};
+    struct vn_why own;
+    json_t *root;
     int e;
 
     if (!why)
         why = &own;
     why->text[0] = 0;
-    reading.tasks = json_array();
-    if (!c || !reading.tasks)
-        return vn_because(why, -ENOMEM, "%s: out of memory", file);
-    e = vn_json_load(file, VN_CONFIG_BYTES_MAX, why, &text, &c->source);
+    e = vn_json_load(file, VN_CONFIG_BYTES_MAX, why, &text, &root);
     if (e)
         return e > 0 ? VN_CONFIG_E_INVALID : e;
-    reading.root = vn_json_root(c->source, text, why);
-    e = read_parts(&reading);
-    if (e && !why->text[0])
-        vn_because(why, e, "%s", strerror(e < 0 ? -e : EINVAL));
-    if (e)
-        return vn_because_in(why, e > 0 ? VN_CONFIG_E_INVALID : e, file);
-    *ret_config = c;
-    c = NULL;
-    return 0;
+    e = read_document(root, text, folder, why, ret_config);
+    return e ? vn_because_in(why, e, file) : 0;
+}
+
+int vn_train_config_of_store(const struct vn_network *n, const char *folder, struct vn_why *why,
+                             struct vn_train_config **ret_config)
+{
+    json_t *source = json_object_get(n->training, "configuration");
+    struct vn_why own;
+    int e;
+
+    if (!why)
+        why = &own;
+    why->text[0] = 0;
+    if (!json_is_object(source))
+        return vn_because(why, VN_CONFIG_E_INVALID,
+                          "the store does not say how it was trained: give the configuration");
+    e = read_document(json_incref(source), NULL, folder, why, ret_config);
+    return e ? vn_because_in(why, e, "the configuration inside the store") : 0;
 }

@@ -108,5 +108,9 @@ struct vn_train_config {
  * the tasks need none. 0, VN_CONFIG_E_INVALID or a negative errno; why is set in every case. */
 int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
                          struct vn_train_config **ret_config);
+
+/* The configuration that a trained store carries in its training record. The same outcomes. */
+int vn_train_config_of_store(const struct vn_network *n, const char *folder, struct vn_why *why,
+                             struct vn_train_config **ret_config);
 struct vn_train_config *vn_train_config_free(struct vn_train_config *c);
 VN_DEFINE_CLEANUP(struct vn_train_config *, vn_train_config_free);

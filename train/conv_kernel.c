@@ -74,7 +74,7 @@ typedef float vec1 __attribute__((vector_size(4), aligned(4), may_alias));
                                                                                                    \
             _Pragma("GCC unroll 8") for (int c = 0; c < n; c++) sum[c] += d * x[c];                \
         }                                                                                          \
-        _Pragma("GCC unroll 8") for (int c = 0; c < n; c++) *(vec *)(dw + (size_t)c * co) +=       \
+        _Pragma("GCC unroll 8") for (int c = 0; c < n; c++) * (vec *)(dw + (size_t)c * co) +=      \
             sum[c];                                                                                \
     }                                                                                              \
                                                                                                    \

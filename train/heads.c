@@ -19,8 +19,8 @@ void vn_heads_forward(const struct vn_model *m, uint32_t rows, const uint16_t *t
     }
 }
 
-static void linear_backward(const float *x, const float *w, const float *dy, uint32_t c,
-                            uint32_t n, float *dx, float *dw, float *db)
+static void linear_backward(const float *x, const float *w, const float *dy, uint32_t c, uint32_t n,
+                            float *dx, float *dw, float *db)
 {
     for (uint32_t i = 0; i < c; i++) {
         float sum = 0;
@@ -35,9 +35,8 @@ static void linear_backward(const float *x, const float *w, const float *dy, uin
         db[o] += dy[o];
 }
 
-void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task,
-                       const float *pooled, uint32_t stride, const float *dlogits,
-                       float *ret_dpooled)
+void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task, const float *pooled,
+                       uint32_t stride, const float *dlogits, float *ret_dpooled)
 {
     uint32_t width = vn_network_width(m->network);
 
@@ -46,8 +45,8 @@ void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task,
         size_t b = vn_model_at(m, m->layout->head_bias[task[r]]);
 
         linear_backward(pooled + (size_t)r * width, m->param + w, dlogits + (size_t)r * stride,
-                        width, m->network->tasks[task[r]].n_labels,
-                        ret_dpooled + (size_t)r * width, m->grad + w, m->grad + b);
+                        width, m->network->tasks[task[r]].n_labels, ret_dpooled + (size_t)r * width,
+                        m->grad + w, m->grad + b);
     }
 }
 

@@ -10,9 +10,8 @@ void vn_heads_forward(const struct vn_model *m, uint32_t rows, const uint16_t *t
                       const float *pooled, uint32_t stride, float *ret_logits);
 
 /* Adds to m->grad; dpooled (R, width) is written. */
-void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task,
-                       const float *pooled, uint32_t stride, const float *dlogits,
-                       float *ret_dpooled);
+void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task, const float *pooled,
+                       uint32_t stride, const float *dlogits, float *ret_dpooled);
 
 /* Cross-entropy -sum q log softmax(logits) of one row; dlogits = weight (softmax - q), may alias
  * nothing. probabilities (n) is written. q may be NULL: then one-hot at `label`. */

@@ -16,8 +16,8 @@ struct vn_policy vn_policy_of(const struct vn_model *m)
     };
 }
 
-void vn_policy_backward(struct vn_model *m, uint32_t task, const float *work,
-                        const float *dlogits, float *ret_dfeatures)
+void vn_policy_backward(struct vn_model *m, uint32_t task, const float *work, const float *dlogits,
+                        float *ret_dfeatures)
 {
     const struct vn_network *n = m->network;
     const struct vn_layout *l = m->layout;

@@ -9,8 +9,8 @@
 struct vn_policy vn_policy_of(const struct vn_model *m);
 
 /* dlogits (m, g + 1) -> m->grad; work as vn_policy_scores left it; dfeatures (F) may be NULL. */
-void vn_policy_backward(struct vn_model *m, uint32_t task, const float *work,
-                        const float *dlogits, float *ret_dfeatures);
+void vn_policy_backward(struct vn_model *m, uint32_t task, const float *work, const float *dlogits,
+                        float *ret_dfeatures);
 
 /* REINFORCE with an entropy bonus (Auto-VirtualNet: policy gradient; the bonus is ours): the
  * gradient of  -advantage sum_b log pi_b(level_b) - entropy_weight sum_b H(pi_b)  with respect to

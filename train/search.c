@@ -28,13 +28,13 @@ struct wish {
 
 struct vn_search {
     uint32_t features, work, outputs, min_level, max_samples;
-    float *feature;   /* (samples, F) */
-    float *dfeature;  /* (samples, F) */
-    float *policy;    /* (samples, work): inputs and hidden layer */
-    float *score;     /* (samples, m (g + 1)) log probabilities */
-    float *dlogits;   /* (m (g + 1)) */
-    struct wish *wish; /* (samples) */
-    double *density;  /* (rows) */
+    float *feature;     /* (samples, F) */
+    float *dfeature;    /* (samples, F) */
+    float *policy;      /* (samples, work): inputs and hidden layer */
+    float *score;       /* (samples, m (g + 1)) log probabilities */
+    float *dlogits;     /* (m (g + 1)) */
+    struct wish *wish;  /* (samples) */
+    double *density;    /* (rows) */
     struct vn_row *row; /* (samples) of the agent's own trunk */
     uint8_t full[VN_BLOCKS_MAX], order[VN_GROUPS_MAX];
 };

@@ -63,8 +63,8 @@ VN_DEFINE_CLEANUP(struct vn_trainer *, vn_trainer_free);
 
 /* Where in an epoch a batch stands. */
 struct vn_place {
-    uint64_t epoch; /* of the run, all phases counted */
-    uint64_t step;  /* in the epoch */
+    uint64_t epoch;          /* of the run, all phases counted */
+    uint64_t step;           /* in the epoch */
     double progress, epochs; /* epochs done in this leg, and its length: for the rate */
 };
 

@@ -29,7 +29,7 @@ struct branch {
 struct block {
     struct vn_block dims;
     struct vn_conv_plan conv1, conv2;
-    size_t pixels; /* Ho Wo */
+    size_t pixels;  /* Ho Wo */
     const float *x; /* (R, H, W, Ci) borrowed: the previous output */
     float *y;       /* (R, Ho, Wo, Co) */
     struct branch branch[VN_GROUPS_MAX];
@@ -160,8 +160,9 @@ static void sizes_add(struct sizes *s, const struct vn_conv_plan *c)
 static int stem_new(struct vn_trunk *t, struct sizes *s)
 {
     const struct vn_input *in = &t->network.inputs[t->input];
-    struct vn_conv shape = {in->height,           in->width,       vn_color_channels(in->color),
-                            t->network.stem_width, in->stem_kernel, in->stem_stride};
+    struct vn_conv shape = {
+        in->height,      in->width,      vn_color_channels(in->color), t->network.stem_width,
+        in->stem_kernel, in->stem_stride};
     int r = vn_conv_plan_init(&t->stem.conv, &shape);
 
     if (r)
@@ -182,12 +183,12 @@ static int block_new(struct vn_trunk *t, uint32_t i, uint32_t h, uint32_t w, str
     int r;
 
     b->dims = vn_network_block(&t->network, i);
-    r = vn_conv_plan_init(&b->conv1, &(struct vn_conv){h, w, b->dims.ci, b->dims.h, 3,
-                                                       b->dims.stride});
+    r = vn_conv_plan_init(&b->conv1,
+                          &(struct vn_conv){h, w, b->dims.ci, b->dims.h, 3, b->dims.stride});
     if (r)
         return r;
-    r = vn_conv_plan_init(&b->conv2, &(struct vn_conv){b->conv1.ho, b->conv1.wo, b->dims.h,
-                                                       b->dims.co, 3, 1});
+    r = vn_conv_plan_init(&b->conv2,
+                          &(struct vn_conv){b->conv1.ho, b->conv1.wo, b->dims.h, b->dims.co, 3, 1});
     if (r)
         return r;
     sizes_add(s, &b->conv1);
@@ -261,8 +262,11 @@ int vn_trunk_new(const struct vn_model *m, uint32_t input, bool agent, uint32_t 
 
 /* Runs `body` for every row; each thread has its own lane and a fixed, contiguous share of rows. */
 #define FOR_ROWS(t, r, l)                                                                          \
-    _Pragma("omp parallel num_threads((int)(t)->threads)") for (                                   \
-        struct lane *l = &(t)->lane[omp_get_thread_num()], *once = l; once; once = NULL)           \
+    _Pragma(                                                                                       \
+        "omp parallel num_threads((int)(t)->threads)") for (struct lane *l =                       \
+                                                                &(t)->lane[omp_get_thread_num()],  \
+                                                            *once = l;                             \
+                                                            once; once = NULL)                     \
         _Pragma("omp for schedule(static)") for (uint32_t r = 0; r < (t)->rows; r++)
 
 static void sums_clear(struct vn_trunk *t)
@@ -337,8 +341,8 @@ static void stem_forward(const struct pass *p)
         vn_conv_forward(&s->conv, l->pad1, w, s->c + r * out);
         vn_norm_add_forward(l->sums, s->c + r * out, s->pixels, c->co);
     }
-    norm_ready(p, &s->norm, vn_model_at(p->m, t->where->stem_bn[t->input]), c->co,
-               sums_join(t, 0), t->rows * s->pixels);
+    norm_ready(p, &s->norm, vn_model_at(p->m, t->where->stem_bn[t->input]), c->co, sums_join(t, 0),
+               t->rows * s->pixels);
     FOR_ROWS(t, r, l)
     {
         vn_norm_relu(&s->norm, s->c + r * out, s->pixels, c->co, s->y + r * out);
@@ -395,8 +399,7 @@ static void block_conv1(const struct pass *p, struct block *b, uint32_t index)
 }
 
 /* The padded hidden activation of one row and branch. */
-static void hidden_padded(const struct block *b, const struct branch *a, uint32_t r,
-                          struct lane *l)
+static void hidden_padded(const struct block *b, const struct branch *a, uint32_t r, struct lane *l)
 {
     const struct vn_conv *c = &b->conv2.shape;
 
@@ -526,8 +529,7 @@ static void back_conv2(const struct pass *p, struct block *b, uint32_t index, co
     size_t out = b->pixels * co, hidden = b->pixels * h;
 
     for (uint32_t g = 0; g < t->g; g++)
-        vn_conv_pack_dx(&b->conv2,
-                        p->m->param + vn_model_at(p->m, t->where->slice[g][index].conv2),
+        vn_conv_pack_dx(&b->conv2, p->m->param + vn_model_at(p->m, t->where->slice[g][index].conv2),
                         b->branch[g].wt2);
     sums_clear(t);
     FOR_ROWS(t, r, l)
@@ -561,8 +563,7 @@ static void back_conv1(const struct pass *p, struct block *b, uint32_t index, co
     size_t hidden = b->pixels * c->co, base = t->g * dw2_floats(b);
 
     for (uint32_t g = 0; g < t->g; g++)
-        vn_conv_pack_dx(&b->conv1,
-                        p->m->param + vn_model_at(p->m, t->where->slice[g][index].conv1),
+        vn_conv_pack_dx(&b->conv1, p->m->param + vn_model_at(p->m, t->where->slice[g][index].conv1),
                         b->branch[g].wt1);
     FOR_ROWS(t, r, l)
     {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,4 +215,11 @@ const char *vn_cli_path(const uint32_t *levels, size_t n, char text[static VN_CL
         used += (size_t)sprintf(text + used, i ? ",%u" : "%u", levels[i]);
     }
     return text;
+}
+
+uint32_t vn_cli_processors(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof set, &set) ? 1 : (uint32_t)CPU_COUNT(&set);
 }

@@ -24,12 +24,14 @@ enum {
         3,              /* no daemon there, the connection broke, or it did not answer in time */
     VN_EXIT_INPUT = 4,  /* a file cannot be read, or is not what it should be */
     VN_EXIT_SYSTEM = 5, /* this side ran out of something, or the output cannot be written */
+    VN_EXIT_INTERRUPTED = 6, /* training stopped by a signal; --resume goes on */
 };
 
 struct vn_command {
     const char *name;
     const char *summary;               /* one line for the list of commands */
     const char *help;                  /* usage, options, examples */
+    bool computes;                     /* runs the engine: BLAS must be single-threaded */
     int (*run)(int argc, char **argv); /* argv[0]: "virtualnet NAME"; returns an exit code */
 };
 
@@ -75,6 +77,9 @@ int vn_cli_usage(const char *name, const char *format, ...) __attribute__((forma
 bool vn_cli_u32(const char *text, uint32_t min, uint32_t max, uint32_t *ret);
 bool vn_cli_number(const char *text, double min, double max, double *ret);
 
+/* Processors that this process may use. */
+uint32_t vn_cli_processors(void);
+
 /* 0, or an exit code after saying what to do about it. */
 int vn_cli_connect(const struct vn_cli_common *common, struct vn_client **ret_client);
 
@@ -111,18 +116,3 @@ json_t *vn_cli_json_error(const struct vn_client_error *error);
 
 /* One line on stdout; takes the reference. VN_EXIT_OK or VN_EXIT_SYSTEM. */
 int vn_cli_print_json(json_t *value);
-
-/* ---- progress: progress.c -------------------------------------------------------------------- */
-
-/* A bar on stderr when that is a terminal; else plain lines, every ten percent and at most one a
- * second: what is done in a second leaves no trace in a log. */
-struct vn_progress {
-    const char *what;  /* "verifying" */
-    bool terminal;     /* the rest is set by vn_progress_start */
-    int shown_percent; /* last one shown, -1: none */
-    uint64_t shown_ns; /* when; the start at first */
-};
-
-void vn_progress_start(struct vn_progress *p, const char *what);
-void vn_progress_show(struct vn_progress *p, uint64_t done, uint64_t all, const char *suffix);
-void vn_progress_end(struct vn_progress *p); /* wipes the bar */

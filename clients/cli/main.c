@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clients/cli/cli.h"
+#include "engine/blas.h"
 
 /* VN_COMMANDS is X(infer) X(plan) ..., from the list in meson.build. */
 #define X(name) extern const struct vn_command vn_command_##name;
@@ -33,7 +34,8 @@ static const char epilogue[] = "\n"
                                "  2  the command line makes no sense\n"
                                "  3  no daemon there, the connection broke, or no answer in time\n"
                                "  4  a file cannot be read, or is not what it should be\n"
-                               "  5  out of memory, or the output cannot be written\n";
+                               "  5  out of memory, or the output cannot be written\n"
+                               "  6  interrupted; training can be resumed\n";
 
 static void print_general_help(FILE *to)
 {
@@ -100,7 +102,11 @@ static int dispatch(int argc, char **argv)
                 !strcmp(argv[1], "help") ? argv[2] : argv[1]);
         return VN_EXIT_USAGE;
     }
-    return !strcmp(argv[1], "help") ? print_help(command) : run(command, argc - 1, argv + 1);
+    if (!strcmp(argv[1], "help"))
+        return print_help(command);
+    if (command->computes) /* does not return when it has to start again; slower if it cannot */
+        (void)vn_blas_single_thread(argv);
+    return run(command, argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/meter.h"
 #include "clients/cli/cli.h"
 #include "engine/store.h"
 
@@ -13,7 +14,7 @@ static const struct option options[] = {
 
 static void show(void *context, uint64_t done, uint64_t all)
 {
-    vn_progress_show(context, done, all, NULL);
+    vn_meter_show(context, "verifying", done, all, "");
 }
 
 static int report(const char *file, uint64_t bytes, uint64_t took_ns, bool json)
@@ -33,16 +34,16 @@ static int report(const char *file, uint64_t bytes, uint64_t took_ns, bool json)
 static int verify_file(const char *file, bool json)
 {
     _cleanup_(vn_store_unrefp) struct vn_store *store = NULL;
-    struct vn_progress progress;
+    struct vn_meter meter;
     struct vn_why why;
     uint64_t begin = vn_now_ns();
     int r = vn_store_open(file, &why, &store);
 
     if (r) /* a broken header is damage, an absent file is not */
         return vn_cli_sorry(json, r < 0 ? VN_EXIT_INPUT : VN_EXIT_REFUSED, NULL, why.text);
-    vn_progress_start(&progress, "verifying");
-    r = vn_store_verify(store, &why, show, &progress);
-    vn_progress_end(&progress);
+    vn_meter_start(&meter, NULL, 0, json);
+    r = vn_store_verify(store, &why, show, &meter);
+    vn_meter_end(&meter);
     if (r)
         return vn_cli_sorry(json, r < 0 ? VN_EXIT_INPUT : VN_EXIT_REFUSED, NULL, why.text);
     return report(file, store->file_bytes, vn_now_ns() - begin, json);

@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""The virtualnet command trains and evaluates, on a few hundred real images.
+
+Shown here: a run repeats byte for byte, an interrupted and resumed run ends in the same store, the
+store's accuracy through the engine is the trainer's own, every kind of agent trains, and what
+goes wrong says what to do."""
+import copy
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+CLI = sys.argv.pop(1)
+FASHION = "/usr/share/datasets/fashion-mnist"
+CONFIG = {
+    "name": "small",
+    "seed": 3,
+    "network": {
+        "stem_width": 8,
+        "groups": 2,
+        "inputs": [{"name": "fashion", "width": 28, "height": 28, "color": "gray",
+                    "mean": [0.286], "std": [0.353], "stem_kernel": 3, "stem_stride": 4}],
+        "stages": [{"blocks": 1, "width": 8, "stride": 1, "group_width": 8},
+                   {"blocks": 1, "width": 16, "stride": 2, "group_width": 8}],
+        "agent": {"kind": "shared", "embedding": 4, "hidden": 8},
+    },
+    "data": [{"name": "fashion-mnist", "format": "idx",
+              "train": {"images": "fashion-mnist/train-images-idx3-ubyte.gz",
+                        "labels": "fashion-mnist/train-labels-idx1-ubyte.gz"},
+              "test": {"images": "fashion-mnist/t10k-images-idx3-ubyte.gz",
+                       "labels": "fashion-mnist/t10k-labels-idx1-ubyte.gz"}}],
+    "tasks": [
+        {"name": "garment", "input": "fashion", "data": "fashion-mnist",
+         "labels": ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+                    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]},
+        {"name": "shoe", "input": "fashion", "data": "fashion-mnist",
+         "labels": ["no", "yes"],
+         "map": ["no", "no", "no", "no", "no", "yes", "no", "yes", "no", "yes"]}],
+    "training": {"epochs": 3, "batch": 32, "rate": 0.05, "warmup_epochs": 0.5, "pad": 2,
+                 "reestimate_images": 256, "average": 0.9},
+    "agent_training": {"rounds": 2, "epochs": 1, "backbone_epochs": 1, "batch": 32},
+}
+
+
+def changed(**parts):
+    config = copy.deepcopy(CONFIG)
+    for name, value in parts.items():
+        config[name].update(value)
+    return config
+
+
+class Train(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="virtualnet-train-")
+        self.addCleanup(self.folder.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def write(self, config, name="config.json"):
+        with open(self.path(name), "w") as f:
+            json.dump(config, f)
+        return self.path(name)
+
+    def start(self, config, out, *more, images=400, **options):
+        return subprocess.Popen(
+            [CLI, "train", self.write(config), "--out", self.path(out), "--threads", "2",
+             "--limit-images", str(images), *more],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def train(self, config, out, *more, code=0, **options):
+        process = self.start(config, out, *more, **options)
+        output, errors = process.communicate(timeout=600)
+        self.assertEqual(process.returncode, code, errors)
+        return output + errors
+
+    def store(self, out):
+        with open(self.path(out + "/store.safetensors"), "rb") as f:
+            return f.read()
+
+    def evaluate(self, out, *more):
+        result = subprocess.run(
+            [CLI, "evaluate", self.path(out + "/store.safetensors"), "--json", "--quiet",
+             "--limit-images", "400", *more], capture_output=True, text=True, timeout=600)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(result.stdout)
+
+    def log(self, out):
+        with open(self.path(out + "/log.jsonl")) as f:
+            return [json.loads(line) for line in f]
+
+    def test_repeats_resumes_and_agrees(self):
+        self.train(CONFIG, "whole")
+        log = self.log("whole")
+        # 3 epochs of the backbone, agent, one epoch of tuning, agent
+        self.assertEqual([line["phase"] for line in log],
+                         ["backbone"] * 3 + ["agent", "tune", "agent"])
+        self.assertLess(log[2]["loss_full"], log[0]["loss_full"])
+        self.train(CONFIG, "again")
+        self.assertEqual(self.store("whole"), self.store("again"))
+        self.interrupt_until_done("pieces")
+        self.assertEqual(self.store("whole"), self.store("pieces"))
+        self.agrees_with_trainer("whole", log[4])
+
+    def interrupt_until_done(self, out):
+        """Stops the run again and again at odd moments; each time it goes on with --resume."""
+        stops = 0
+        for attempt in range(60):
+            process = self.start(CONFIG, out, *(["--resume"] if attempt else []))
+            time.sleep(0.6 + 0.17 * attempt)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=600)
+            if process.returncode == 0:
+                break
+            if process.returncode in (-signal.SIGINT, 130):  # before it was ready to be stopped
+                continue
+            self.assertEqual(process.returncode, 6, errors)
+            self.assertIn("--resume", errors)
+            self.assertFalse(os.path.exists(self.path(out + "/store.safetensors")))
+            stops += 1
+        self.assertEqual(process.returncode, 0)
+        self.assertGreaterEqual(stops, 2, "the run was too short to be interrupted")
+
+    def agrees_with_trainer(self, out, line):
+        """The last backbone epoch's validation was after re-estimation, on these very images."""
+        rows = {row["setting"].get("level"): row for row in self.evaluate(out)["rows"]
+                if row["setting"]["by"] == "uniform"}
+        for level, key in ((2, "validation_full"), (1, "validation_half")):
+            tasks = rows[level]["tasks"]
+            images = sum(task["images"] for task in tasks)
+            accuracy = sum(task["correct"] for task in tasks) / images
+            self.assertAlmostEqual(accuracy, line[key], delta=0.001 + 0.5 / images)
+
+    def test_every_agent(self):
+        for kind in ("uniform", "task", "conv"):
+            with self.subTest(kind=kind):
+                agent = {"kind": kind}
+                self.train(changed(network={"agent": agent},
+                                   training={"epochs": 1}), kind, "--quiet")
+                found = self.evaluate(kind, "--split", "test")
+                self.assertEqual(found["agent"], kind)
+                by = {row["setting"]["by"] for row in found["rows"]}
+                self.assertEqual(by, {"uniform", kind})
+                for row in found["rows"]:
+                    self.assertEqual(row["tasks"][0]["images"] + row["tasks"][0]["too_small"], 400)
+                    self.assertGreaterEqual(row["params_max"], row["params_mean"])
+
+    def test_limits_hold(self):
+        self.train(changed(training={"epochs": 1}), "limits")
+        full = self.evaluate("limits")["rows"][2]
+        limit = int(full["params_mean"] * 0.7)
+        for row in self.evaluate("limits", "--budgets", f"{limit}-params",
+                                 "--thrift", "0,1")["rows"][3:]:
+            self.assertEqual(row["too_small"], 0)
+            self.assertLessEqual(row["params_max"], limit)
+            self.assertGreater(row["agent_share"], 0)
+
+    def test_plot(self):
+        self.train(changed(training={"epochs": 1}), "plot", images=100)
+        picture = self.path("plot.svg")
+        self.evaluate("plot", "--plot", picture)
+        with open(picture) as f:
+            text = f.read()
+        self.assertIn("<svg", text)
+        self.assertIn("uniform levels", text)
+        self.assertIn("agent, hard limit, shared", text)
+
+    def test_complaints(self):
+        said = self.train(changed(training={"epochs": 0}), "no", code=4)
+        self.assertIn("training.epochs", said)
+        wrong = copy.deepcopy(CONFIG)
+        wrong["data"][0]["train"]["images"] = "fashion-mnist/absent.gz"
+        said = self.train(wrong, "absent", code=4)
+        self.assertIn("absent.gz", said)
+        self.train(changed(training={"epochs": 1}), "used", images=100)
+        said = self.train(CONFIG, "used", images=100, code=4)
+        self.assertIn("--resume", said)
+        said = self.train(CONFIG, "used", "--resume", images=100, code=4)
+        self.assertIn("another configuration", said)
+
+    def test_damaged_checkpoint(self):
+        self.train(changed(training={"epochs": 1}), "damaged", images=100)
+        with open(self.path("damaged/checkpoint"), "r+b") as f:
+            f.seek(5000)
+            f.write(b"\xff\xff\xff\xff")
+        said = self.train(changed(training={"epochs": 1}), "damaged", "--resume", images=100,
+                          code=4)
+        self.assertIn("damaged", said)
+
+    def test_diverging_keeps_the_checkpoint(self):
+        config = changed(training={"epochs": 2, "rate": 10, "weight_decay": 0.1,
+                                   "momentum": 0.99, "warmup_epochs": 0})
+        process = self.start(config, "wild", images=2000)
+        _, errors = process.communicate(timeout=600)
+        if process.returncode == 0:
+            self.skipTest("this rate did not diverge")
+        self.assertEqual(process.returncode, 4)
+        self.assertIn("rate", errors)
+
+    def test_full_disk(self):
+        def small_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+        said = self.train(CONFIG, "full", images=100, code=4, preexec_fn=small_files)
+        self.assertIn("checkpoint", said)
+        self.assertFalse(os.path.exists(self.path("full/checkpoint")))
+
+
+if not os.path.isdir(FASHION):
+    sys.exit(77)
+unittest.main(verbosity=2)
