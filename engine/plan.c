@@ -246,9 +246,7 @@ void vn_plan_windows(const struct vn_planner *p, const struct vn_plan *plan,
         for (uint32_t b = 0; b < plan->n_blocks; b++) {
             if (!uses_group(t, plan->level[b], g))
                 continue;
-            vn_slice_ranges(l, &l->trunk.slice[g][b], t->input, ranges);
-            for (uint32_t i = 0; i < VN_SLICE_RANGES; i++)
-                joiner_add(&j, ranges[i]);
+            joiner_add(&j, vn_slice_range(&l->trunk.slice[g][b]));
         }
     joiner_close(&j);
 }

@@ -33,16 +33,6 @@ static struct vn_range row_of(const struct vn_layout *l, uint32_t tensor, uint32
     return (struct vn_range){l->tensors[tensor].offset + row * bytes, bytes};
 }
 
-void vn_slice_ranges(const struct vn_layout *l, const struct vn_slice *s, uint32_t input,
-                     struct vn_range ret[VN_SLICE_RANGES])
-{
-    struct vn_range conv2 = whole(l, s->conv2);
-
-    ret[0] = (struct vn_range){s->offset, conv2.offset + conv2.bytes - s->offset};
-    ret[1] = row_of(l, s->bn1, input);
-    ret[2] = row_of(l, s->bn2, input);
-}
-
 uint32_t vn_fixed_ranges(const struct vn_network *n, const struct vn_layout *l, uint32_t task,
                          struct vn_range ret[VN_FIXED_RANGES])
 {
@@ -53,8 +43,8 @@ uint32_t vn_fixed_ranges(const struct vn_network *n, const struct vn_layout *l, 
     if (n->agent.kind == VN_AGENT_CONV) {
         ret[count++] = whole(l, l->agent_trunk.stem_conv[input]);
         ret[count++] = whole(l, l->agent_trunk.stem_bn[input]);
-        for (uint32_t b = 0; b < 3; b++, count += VN_SLICE_RANGES)
-            vn_slice_ranges(l, &l->agent_trunk.slice[0][b], input, ret + count);
+        for (uint32_t b = 0; b < 3; b++)
+            ret[count++] = vn_slice_range(&l->agent_trunk.slice[0][b]);
     }
     if (n->agent.kind != VN_AGENT_UNIFORM) {
         ret[count++] = row_of(l, l->agent_embedding, task);
@@ -91,7 +81,6 @@ struct shared {
 struct builder {
     struct vn_task_costs *c;
     const struct vn_layout *l;
-    uint32_t input;
     uint32_t n_fixed;
     struct vn_range fixed[VN_FIXED_RANGES];
     struct edges edges;
@@ -129,19 +118,12 @@ static void add_slice(struct builder *b, const struct vn_slice *s, uint32_t bloc
 {
     uint64_t first = s->offset / VN_WINDOW_BYTES;
     uint64_t last = (s->offset + s->bytes - 1) / VN_WINDOW_BYTES;
-    struct vn_range ranges[VN_SLICE_RANGES];
-    uint64_t next = first, touched = 0;
 
-    vn_slice_ranges(b->l, s, b->input, ranges);
-    for (uint32_t i = 0; i < VN_SLICE_RANGES; i++)
-        touched += vn_range_windows(ranges[i], &next);
     add_edge(b, first, block, level);
-    touched--;
-    if (next == last + 1 && last > first) { /* no range reaches beyond the extent */
-        add_edge(b, last, block, level);
-        touched--;
-    }
-    add_private(b, block, level, touched);
+    if (last == first)
+        return;
+    add_edge(b, last, block, level);
+    add_private(b, block, level, last - first - 1);
 }
 
 static bool is_paid(const struct builder *b, uint64_t window)
@@ -279,7 +261,7 @@ int vn_task_costs_init(struct vn_task_costs *c, const struct vn_network *n,
                        const struct vn_layout *l, uint32_t task)
 {
     uint32_t m = vn_network_blocks(n), levels = n->groups + 1, slices = m * n->groups;
-    _cleanup_(builder_deinit) struct builder b = {.c = c, .l = l, .input = n->tasks[task].input};
+    _cleanup_(builder_deinit) struct builder b = {.c = c, .l = l};
 
     *c = (struct vn_task_costs){.m = m, .levels = levels};
     c->choice = calloc((size_t)m * levels, sizeof c->choice[0]);

@@ -2,7 +2,7 @@
  *
  * Parameters: a block at level l costs choice.params, exactly, whatever the others do.
  *
- * Windows: a run touches the fixed part's windows, and for every selected slice those that its bytes
+ * Windows: a run touches the fixed part's windows, and for every selected slice all that its bytes
  * lie in. Neighbours may share a window, which is counted once. For this every window is one of
  *     paid     also touched by the fixed part: costs nothing more
  *     private  touched by slices of one block only: part of choice.windows
@@ -55,14 +55,15 @@ struct vn_range {
  * over ranges in file order, from *next = 0, this is the size of their union. */
 uint64_t vn_range_windows(struct vn_range r, uint64_t *next);
 
-/* The ranges that one slice adds for an input, in file order: both convolutions (with the few bytes
- * between them), and this input's rows of the two vector tensors. */
-#define VN_SLICE_RANGES 3
-void vn_slice_ranges(const struct vn_layout *l, const struct vn_slice *s, uint32_t input,
-                     struct vn_range ret[VN_SLICE_RANGES]);
+/* The range of a slice: the whole of it, although a run reads only its input's rows of the vectors.
+ * The kernel may map all of a slice at a touch (engine/store_map.c). */
+static inline struct vn_range vn_slice_range(const struct vn_slice *s)
+{
+    return (struct vn_range){s->offset, s->bytes};
+}
 
 /* The ranges that every run of a task touches, in file order; how many. */
-#define VN_FIXED_RANGES 20
+#define VN_FIXED_RANGES 14
 uint32_t vn_fixed_ranges(const struct vn_network *n, const struct vn_layout *l, uint32_t task,
                          struct vn_range ret[VN_FIXED_RANGES]);
 

@@ -15,7 +15,8 @@
  * slice by vn_store_verify.
  *
  * The map is at an address congruent to the file offset modulo 64 KiB (so that fault-around windows
- * are the file's) and not modulo 2 MiB (so that no huge page is mapped by accident).
+ * are the file's) and not modulo 2 MiB (so that no huge page is mapped by accident), and divided so
+ * that the kernel never maps a neighbour along (engine/store_map.c).
  *
  * A store is const after open and shared between threads; it is counted by ref/unref. */
 #pragma once

@@ -52,3 +52,12 @@ int vn_store_read_header(struct vn_store *s, const char *text, size_t length, st
 /* Checksums as they stand in the header: {"network": hash of the description's text, "fixed": ...,
  * "block.B.group.G": ...}; at is that object. VN_JSON_E_INVALID when one is missing or malformed. */
 int vn_store_hash(const struct vn_json_at *at, const char *part, const char **ret_hash);
+
+/* Maps the data part, which starts at this file offset (store_map.c). 0 or a negative errno. */
+int vn_store_map(struct vn_store *s, uint64_t start, struct vn_why *why);
+
+/* All n bytes, or a negative errno; a file that ends early is -EIO. */
+int vn_read_at(int fd, void *bytes, size_t n, uint64_t offset);
+
+/* "what: error text"; returns -error. */
+int vn_store_failed(struct vn_why *why, int error, const char *what);

@@ -74,6 +74,26 @@ static void mark(struct marks *m, int row, const char *format, ...)
     }
 }
 
+/* Resident: the whole slice. Parameters: of the vectors only this input's row. */
+static void mark_slice(struct marks *m, int input, const char *prefix, unsigned b, unsigned g)
+{
+    char start[64];
+    uint64_t params;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(start, sizeof start, prefix, b, g);
+#pragma GCC diagnostic pop
+    mark(m, -1, "%s.conv1", start);
+    mark(m, -1, "%s.conv2", start);
+    params = m->params;
+    mark(m, -1, "%s.bn1", start);
+    mark(m, -1, "%s.bn2", start);
+    m->params = params;
+    mark(m, input, "%s.bn1", start);
+    mark(m, input, "%s.bn2", start);
+}
+
 static void mark_agent(struct marks *m, uint32_t task, int input)
 {
     if (m->s->n->agent.kind == VN_AGENT_UNIFORM)
@@ -88,10 +108,7 @@ static void mark_agent(struct marks *m, uint32_t task, int input)
     mark(m, -1, "agent.input.%d.stem.conv", input);
     mark(m, -1, "agent.input.%d.stem.bn", input);
     for (int b = 0; b < 3; b++) {
-        mark(m, -1, "agent.block.%d.conv1", b);
-        mark(m, -1, "agent.block.%d.conv2", b);
-        mark(m, input, "agent.block.%d.bn1", b);
-        mark(m, input, "agent.block.%d.bn2", b);
+        mark_slice(m, input, "agent.block.%u", (unsigned)b, 0);
     }
 }
 
@@ -108,10 +125,7 @@ static struct marks marks_of(const struct subject *s, uint32_t task, const uint8
     mark_agent(&m, task, input);
     for (uint32_t b = 0; b < vn_network_blocks(s->n); b++)
         for (uint32_t k = 0; k < levels[b]; k++) {
-            mark(&m, -1, "block.%u.group.%u.conv1", b, t->order[k]);
-            mark(&m, -1, "block.%u.group.%u.conv2", b, t->order[k]);
-            mark(&m, input, "block.%u.group.%u.bn1", b, t->order[k]);
-            mark(&m, input, "block.%u.group.%u.bn2", b, t->order[k]);
+            mark_slice(&m, input, "block.%u.group.%u", b, t->order[k]);
         }
     return m;
 }
@@ -119,8 +133,7 @@ static struct marks marks_of(const struct subject *s, uint32_t task, const uint8
 /* --- bytes ------------------------------------------------------------------------------------ */
 
 /* Slices far below a window, around one, and of several: windows are shared by groups, by blocks,
- * with the fixed part, or not at all. The wide vectors of the last but one leave windows inside a
- * slice untouched. */
+ * with the fixed part, or not at all. The last but one has vectors of several windows. */
 static const struct net_spec specs[] = {
     {.tasks = 3, .random_orders = true, .seed = 1},
     {.inputs = 3, .tasks = 4, .agent = "{\"kind\":\"conv\"}", .random_orders = true, .seed = 2},
