@@ -110,6 +110,9 @@ def test_python_package_is_whole():
     said = run("/usr/bin/python3", "-c", "import virtualnet; print(virtualnet.__file__)",
                PYTHONPATH=folder)
     check(said.startswith(folder), said)
+    places = run("/usr/bin/python3", "-c", "import sys; print(*sys.path, sep='\\n')").splitlines()
+    place = folder[len(root()):]
+    check(place in places or not place.startswith("/usr"), f"{place} is not one of {places}")
 
 
 harness.main(sys.modules[__name__])
