@@ -82,8 +82,8 @@ static char *describe(const char *kind, const char *name, const char *agent)
     int n;
 
     for (int i = 0; i < 100; i++)
-        used += (size_t)snprintf(labels + used, sizeof labels - used, "%s\"thing number %d of one hundred\"",
-                                 i ? ", " : "", i);
+        used += (size_t)snprintf(labels + used, sizeof labels - used,
+                                 "%s\"thing number %d of one hundred\"", i ? ", " : "", i);
     if (!strcmp(kind, "small"))
         n = asprintf(&text, small, name, agent ? agent : "shared");
     else if (!strcmp(kind, "large"))

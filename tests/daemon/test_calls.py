@@ -188,7 +188,8 @@ def test_default_budgets():
         task = c.call(describe=pb.DescribeRequest(task="garment")).describe.task[0]
         low, high = task.smallest.total, task.largest.total
     middle = (low + high) // 2
-    with Daemon(store("small"), task_budgets={"garment": middle}, default_budget_bytes=10 ** 9) as d:
+    budgets = dict(task_budgets={"garment": middle}, default_budget_bytes=10 ** 9)
+    with Daemon(store("small"), **budgets) as d:
         with d.connect() as c:
             r = c.call(infer=infer("garment", image(28, 28))).infer
             check(r.budget_bytes == middle and r.bytes.total <= middle, str(r))

@@ -116,7 +116,7 @@ def test_unknown_call_and_text_that_is_not_utf8():
 
 
 def outcome(d, data):
-    """Sends data, ends, reads until the daemon ends: must be frames of responses and nothing else."""
+    """Sends data, ends, reads until the daemon ends: responses and nothing else."""
     with d.connect() as c:
         try:
             c.send_bytes(data)

@@ -120,7 +120,7 @@ def test_mode_of_the_socket():
 
 
 def test_group_of_the_socket():
-    fails_to_start(store("small"), "no group", "nogroupofthisname", socket_group="nogroupofthisname")
+    fails_to_start(store("small"), 'no group "nogroup-x"', socket_group="nogroup-x")
     import grp
     name = grp.getgrgid(os.getgid()).gr_name
     with Daemon(store("small"), socket_group=name) as d:

@@ -1,4 +1,4 @@
-"""What may pile up, counted exactly; slow, dead and too many clients; running out of descriptors."""
+"""What may pile up, counted exactly; slow, dead and too many clients; no descriptors left."""
 
 import os
 import random

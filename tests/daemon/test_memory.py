@@ -34,7 +34,7 @@ def test_half_a_path_touches_half():
     """Stem and head are there before; what grows is the path's slices, 4 of 8 groups or all."""
     _, _, full = fresh_growth([8] * 6)
     promised, _, half = fresh_growth([4] * 6)
-    print(f"     full path: {full} bytes of file, half: {half}, promised {promised.params_resident}")
+    print(f"     full path: {full} bytes of file, half: {half} of {promised.params_resident}")
     check(0.48 * full < half < 0.52 * full, f"half a path touches {half} of {full}")
 
 
