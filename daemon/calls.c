@@ -109,7 +109,7 @@ static void submit(struct client *c, struct job *j)
     daemon_feed(d);
 }
 
-static void run(struct client *c, Virtualnet__Request *message)
+static void run(struct client *c, Virtualnet__Request *message, uint64_t bytes)
 {
     uint64_t id = message->id;
     struct refusal r = {0};
@@ -120,7 +120,7 @@ static void run(struct client *c, Virtualnet__Request *message)
         reply_refusal(c, id, &r);
         return;
     }
-    j = job_new(message, c->daemon->model);
+    j = job_new(message, bytes, c->daemon->model);
     if (!j) {
         refuse(&r, VIRTUALNET__CODE__INTERNAL, "out of memory");
         reply_refusal(c, id, &r);
@@ -272,7 +272,8 @@ void calls_reload_finished(struct daemon *d)
         vn_log_error("reload: %s; the running store stays", d->reload.why.text);
     else
         switch_model(d);
-    service_notify(&d->service, "READY=1\nSTATUS=serving %s", d->model->network->name);
+    if (!d->stopping)
+        service_notify(&d->service, "READY=1\nSTATUS=serving %s", d->model->network->name);
     answer_reload(d, d->reload.result);
     if (d->reload.again) {
         d->reload.again = false;
@@ -307,11 +308,11 @@ static void answer_now(struct client *c, const Virtualnet__Request *message)
     reply_refusal(c, message->id, &r);
 }
 
-void calls_handle(struct client *c, Virtualnet__Request *message)
+void calls_handle(struct client *c, Virtualnet__Request *message, uint64_t bytes)
 {
     if (message->call_case == VIRTUALNET__REQUEST__CALL_INFER ||
         message->call_case == VIRTUALNET__REQUEST__CALL_PLAN) {
-        run(c, message);
+        run(c, message, bytes);
         return;
     }
     answer_now(c, message);

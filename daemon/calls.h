@@ -7,8 +7,8 @@ struct client;
 struct daemon;
 struct job;
 
-/* Takes the message. Replies now or later; may end the connection. */
-void calls_handle(struct client *c, Virtualnet__Request *message);
+/* Takes the message, which holds `bytes` of heap. Replies now or later; may end the connection. */
+void calls_handle(struct client *c, Virtualnet__Request *message, uint64_t bytes);
 
 /* A job that is out of queue and worker: answers it if its client is still there, and frees it. */
 void calls_finish(struct daemon *d, struct job *j);

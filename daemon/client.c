@@ -1,7 +1,6 @@
 #include "daemon/client.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +9,7 @@
 #include "base/log.h"
 #include "daemon/calls.h"
 #include "daemon/daemon.h"
+#include "daemon/receive.h"
 #include "daemon/reply.h"
 #include "proto/frame.h"
 
@@ -43,6 +43,7 @@ void client_drop(struct client *c)
         return;
     c->closed = true;
     unlink_from_daemon(c);
+    c->daemon->input_bytes -= c->input_bytes;
     calls_abandon(c);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->linger, on_handle_closed);
@@ -63,12 +64,15 @@ void client_drop_if_done(struct client *c)
 static void on_event(uv_poll_t *poll, int status, int events);
 
 /* A deaf or closing connection is not read, but a hang-up is reported with any event. */
-static void listen_for(struct client *c)
+void client_listen(struct client *c)
 {
     int events = c->deaf || c->closing ? UV_PRIORITIZED : UV_READABLE;
 
     if (vn_buffer_used(&c->out))
         events |= UV_WRITABLE;
+    if (events == c->events)
+        return;
+    c->events = events;
     if (uv_poll_start(&c->poll, events, on_event) < 0)
         client_drop(c);
 }
@@ -90,7 +94,7 @@ static void flush(struct client *c)
     }
     client_drop_if_done(c);
     if (!c->closed)
-        listen_for(c);
+        client_listen(c);
 }
 
 static void cut_slow_reader(struct client *c)
@@ -127,115 +131,21 @@ int client_send(struct client *c, const Virtualnet__Response *response)
     return 0;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- the last error --------------------------------------------------------------------------- */
 
 static void on_linger_over(uv_timer_t *timer)
 {
     client_drop(timer->data);
 }
 
-/* The stream makes no sense from here on: one error, then the end. */
-static void refuse_frame(struct client *c, const struct refusal *refusal)
+void client_refuse(struct client *c, const struct refusal *refusal)
 {
     c->closing = true;
     uv_timer_start(&c->linger, on_linger_over, CLIENT_LINGER_MS, 0);
     reply_refusal(c, 0, refusal);
 }
 
-static void refuse_length(struct client *c, uint32_t length)
-{
-    struct refusal refusal = {0};
-
-    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
-           "a frame of %u bytes is above the limit of %llu; send a smaller image, or raise "
-           "frame_limit_bytes (every frame starts with its length in 4 bytes, big-endian)",
-           length, (unsigned long long)c->daemon->config->frame_limit_bytes);
-    refuse_frame(c, &refusal);
-}
-
-static void take_message(struct client *c, const uint8_t *bytes, uint32_t length)
-{
-    struct vn_frame_allocator allocator;
-    struct refusal refusal = {0};
-    Virtualnet__Request *message;
-
-    vn_frame_allocator_init(&allocator, vn_frame_unpack_limit(length));
-    message = virtualnet__request__unpack(&allocator.allocator, length, bytes);
-    if (message) {
-        calls_handle(c, message);
-        return;
-    }
-    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
-           "the %u bytes of this frame are no virtualnet.Request, or one that would take more "
-           "than %zu bytes of memory",
-           length, vn_frame_unpack_limit(length));
-    refuse_frame(c, &refusal);
-}
-
-static void take_frames(struct client *c)
-{
-    while (!c->closed && !c->closing) {
-        uint32_t length;
-        int r = vn_frame_look(vn_buffer_head(&c->in), vn_buffer_used(&c->in),
-                              (uint32_t)c->daemon->config->frame_limit_bytes, &length);
-
-        if (r == VN_FRAME_E_INCOMPLETE)
-            return;
-        c->daemon->counters[REQUESTS_RECEIVED]++;
-        if (r) {
-            refuse_length(c, length);
-            return;
-        }
-        take_message(c, vn_buffer_head(&c->in) + VN_FRAME_HEADER, length);
-        vn_buffer_consume(&c->in, VN_FRAME_HEADER + (size_t)length);
-    }
-}
-
-/* The peer writes no more. If it is gone altogether so is the connection; one that has only shut
- * down its sending side still gets its answers. */
-static void take_end(struct client *c)
-{
-    struct pollfd p = {.fd = c->fd};
-
-    if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR))) {
-        client_drop(c);
-        return;
-    }
-    c->deaf = true;
-    client_drop_if_done(c);
-    if (!c->closed)
-        listen_for(c);
-}
-
-static void receive(struct client *c)
-{
-    for (int i = 0; i < CLIENT_READS_AT_ONCE && !c->closed && !c->closing; i++) {
-        ssize_t n;
-
-        if (vn_buffer_reserve(&c->in, CLIENT_READ_BYTES)) {
-            vn_log_warning("no memory for %zu bytes from a client of uid %u; its connection is "
-                           "closed",
-                           vn_buffer_used(&c->in) + CLIENT_READ_BYTES, c->uid);
-            client_drop(c);
-            return;
-        }
-        n = recv(c->fd, c->in.data + c->in.end, CLIENT_READ_BYTES, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return;
-        if (n < 0) {
-            client_drop(c);
-            return;
-        }
-        if (!n) {
-            take_end(c);
-            return;
-        }
-        c->in.end += (size_t)n;
-        take_frames(c);
-    }
-}
+/* --- events ----------------------------------------------------------------------------------- */
 
 static void on_event(uv_poll_t *poll, int status, int events)
 {
@@ -250,7 +160,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
     if (c->closed)
         return;
     if (events & UV_PRIORITIZED) /* only asked for when not read any more: a hang-up */
-        take_end(c);
+        receive_end(c);
     else if (events & UV_READABLE)
         receive(c);
 }
@@ -327,5 +237,5 @@ void client_new(struct daemon *d, int fd)
     vn_buffer_init(&c->out,
                    VN_FRAME_HEADER + d->config->frame_limit_bytes + d->config->reply_backlog_bytes);
     link_to_daemon(c);
-    listen_for(c);
+    client_listen(c);
 }

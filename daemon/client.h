@@ -1,7 +1,7 @@
 /* One connection. Loop thread only. It is always read, so that a peer that dies is seen to die;
- * what it may pile up is bounded: one frame of input, so many requests in flight, so many bytes of
- * unread replies (a slower reader is cut off). When it ends, its waiting requests are dropped and
- * its running ones cancelled.
+ * what it may pile up is bounded: one frame of input (receive.c), so many requests in flight, so
+ * many bytes of unread replies (a slower reader is cut off). When it ends, its waiting requests are
+ * dropped and its running ones cancelled.
  *
  * Life: open -> (deaf: the peer sent its last byte and still reads) -> (closing: a last error is
  * on its way out) -> closed: off the daemon's list, memory kept until the loop lets go of it. */
@@ -21,6 +21,7 @@
 
 struct daemon;
 struct job;
+struct refusal;
 
 struct client {
     struct daemon *daemon;
@@ -31,8 +32,10 @@ struct client {
     int fd;
     uid_t uid; /* of the peer, when it connected */
     struct vn_buffer in, out;
-    struct job *jobs;   /* list: accepted and not yet answered */
-    uint32_t in_flight; /* jobs, and a reload that it waits for */
+    int events;           /* what the loop looks for */
+    uint64_t input_bytes; /* this connection's part of the daemon's */
+    struct job *jobs;     /* list: accepted and not yet answered */
+    uint32_t in_flight;   /* jobs, and a reload that it waits for */
     bool deaf, closing, closed;
 };
 
@@ -42,6 +45,12 @@ void client_new(struct daemon *d, int fd);
 /* Queues a reply and writes what the socket takes. May end the connection. 0, or
  * VN_FRAME_E_TOO_LONG when the reply is longer than frame_limit_bytes: nothing was queued. */
 int client_send(struct client *c, const Virtualnet__Response *response);
+
+/* The stream makes no sense from here on, or there is no room for it: one error, then the end. */
+void client_refuse(struct client *c, const struct refusal *refusal);
+
+/* Tells the loop what to look for, after deaf, closing or the backlog has changed. */
+void client_listen(struct client *c);
 
 /* Ends the connection now. */
 void client_drop(struct client *c);

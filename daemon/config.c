@@ -32,6 +32,7 @@ const struct config_key config_keys[] = {
     KEY(connections_limit, CONFIG_NUMBER, 1, 65536, NULL),
     KEY(connection_inflight_limit, CONFIG_NUMBER, 1, 65536, NULL),
     KEY(frame_limit_bytes, CONFIG_NUMBER, 4096, 1024 * MIB, NULL),
+    KEY(input_limit_bytes, CONFIG_NUMBER, 4096, 65536 * MIB, NULL),
     KEY(reply_backlog_bytes, CONFIG_NUMBER, 4096, 1024 * MIB, NULL),
     KEY(default_budget_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
     KEY(task_budgets, CONFIG_BUDGETS, 1, CONFIG_BYTES_MAX, NULL),
@@ -57,7 +58,8 @@ void config_defaults(struct config *ret_config)
         .connections_limit = 64,
         .connection_inflight_limit = 16,
         .frame_limit_bytes = VN_FRAME_MAX,
-        .reply_backlog_bytes = 4 * MIB,
+        .input_limit_bytes = 64 * MIB,
+        .reply_backlog_bytes = MIB,
         .shutdown_grace_ms = 2000,
         .log_level = "info",
     };
@@ -165,6 +167,22 @@ static int read_key(const struct vn_json_at *at, const struct config_key *k, str
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* Keys that must fit each other. */
+static int check_pairs(const struct vn_json_at *root, const struct config *c)
+{
+    if (c->memory_limit_bytes && c->default_budget_bytes > c->memory_limit_bytes)
+        return vn_json_wrong(root,
+                             "default_budget_bytes (%llu) must not be above memory_limit_bytes "
+                             "(%llu)",
+                             (unsigned long long)c->default_budget_bytes,
+                             (unsigned long long)c->memory_limit_bytes);
+    if (c->input_limit_bytes < c->frame_limit_bytes)
+        return vn_json_wrong(
+            root, "input_limit_bytes (%llu) must not be below frame_limit_bytes (%llu)",
+            (unsigned long long)c->input_limit_bytes, (unsigned long long)c->frame_limit_bytes);
+    return 0;
+}
+
 static int read_root(const struct vn_json_at *root, struct config *c)
 {
     const char *names[N_KEYS];
@@ -176,12 +194,8 @@ static int read_root(const struct vn_json_at *root, struct config *c)
     for (const struct config_key *k = config_keys; k->name && !r; k++)
         if (vn_json_has(root, k->name))
             r = read_key(root, k, c);
-    if (!r && c->memory_limit_bytes && c->default_budget_bytes > c->memory_limit_bytes)
-        r = vn_json_wrong(root,
-                          "default_budget_bytes (%llu) must not be above "
-                          "memory_limit_bytes (%llu)",
-                          (unsigned long long)c->default_budget_bytes,
-                          (unsigned long long)c->memory_limit_bytes);
+    if (!r)
+        r = check_pairs(root, c);
     return r ? CONFIG_E_INVALID : 0;
 }
 

@@ -39,6 +39,7 @@ struct config {
     uint64_t connections_limit;
     uint64_t connection_inflight_limit;
     uint64_t frame_limit_bytes;
+    uint64_t input_limit_bytes;
     uint64_t reply_backlog_bytes;
     uint64_t default_budget_bytes; /* 0: the full path */
     uint32_t n_task_budgets;

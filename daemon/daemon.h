@@ -59,6 +59,7 @@ struct daemon {
     struct service service;
     struct client *clients; /* list */
     uint32_t n_clients;
+    uint64_t input_bytes; /* frames that have not arrived whole, over all clients */
     struct queue queue;
     struct ledger ledger;
     struct pool pool;

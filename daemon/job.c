@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 
-struct job *job_new(Virtualnet__Request *message, struct model *model)
+struct job *job_new(Virtualnet__Request *message, uint64_t bytes, struct model *model)
 {
     struct job *j = calloc(1, sizeof *j);
 
@@ -14,6 +14,7 @@ struct job *job_new(Virtualnet__Request *message, struct model *model)
     }
     j->id = message->id;
     j->message = message;
+    j->message_bytes = bytes;
     j->model = model_ref(model);
     atomic_init(&j->cancel, false);
     return j;
@@ -31,7 +32,7 @@ struct job *job_free(struct job *j)
 
 uint64_t job_bytes(const struct job *j)
 {
-    return sizeof *j + j->image.length;
+    return sizeof *j + j->message_bytes;
 }
 
 /* Where the request was when its time was over, which may be before anybody looked. */

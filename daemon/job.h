@@ -26,6 +26,7 @@ struct job {
     struct job *previous, *next;  /* in the client's list */
     uint64_t id;                  /* the client's */
     Virtualnet__Request *message; /* owned: image.pixels point into it */
+    uint64_t message_bytes;       /* heap behind it */
     struct model *model;          /* counted */
 
     struct vn_image image;
@@ -44,8 +45,9 @@ struct job {
     uint32_t top[VN_LABELS_MAX]; /* indices of the top_k labels, best first */
 };
 
-/* Takes the message and a reference to the model in any case. NULL: out of memory. */
-struct job *job_new(Virtualnet__Request *message, struct model *model);
+/* Takes the message (of so many bytes of heap) in any case, and a reference to the model. NULL: out
+ * of memory. */
+struct job *job_new(Virtualnet__Request *message, uint64_t bytes, struct model *model);
 struct job *job_free(struct job *j); /* takes NULL, returns NULL */
 
 static inline struct job *job_of_item(struct queue_item *item)

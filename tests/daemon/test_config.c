@@ -80,6 +80,8 @@ Test(config, refusals_say_where)
     expect_refusal("{\"task_budgets\": {\"digit\": 0}}", "task_budgets.digit", "found 0");
     expect_refusal("{\"task_budgets\": []}", "task_budgets", "object");
     expect_refusal("{\"memory_limit_bytes\": 10, \"default_budget_bytes\": 11}", "(11)", "(10)");
+    expect_refusal("{\"frame_limit_bytes\": 8192, \"input_limit_bytes\": 8191}", "(8191)",
+                   "(8192)");
     expect_refusal("[]", "object", "");
     expect_refusal("", "line 1", "");
     expect_refusal("{} {}", "line 1", "");

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from harness import (Daemon, check, counters, expect_error, image, infer, main, pb, store,
+from harness import (Daemon, check, counters, expect_error, frame, image, infer, main, pb, store,
                      until)
 
 FULL = [8] * 6  # the whole of the large store: a tenth of a second or more
@@ -54,6 +54,42 @@ def test_queue_limit_in_bytes():
         ask_at_once(c, 1, infer=heavy)
         e = expect_error(c.receive(), pb.BUSY, "queue_limit_bytes is 1048576")
         check(e.limit_name == "queue_limit_bytes" and 700000 < e.current < 1048576, str(e))
+        for _ in range(4):
+            check(c.receive().infer.label, "the others are answered")
+
+
+def test_input_limit():
+    """Half frames of 600,000 bytes where 1 MiB may be held: the second is one too many."""
+    ask = infer("garment", image(1000, 1000))
+    limits = dict(frame_limit_bytes=1 << 20, input_limit_bytes=1 << 20)
+    with Daemon(store("small"), **limits) as d, d.connect() as first, d.connect() as second:
+        whole = first.request(infer=ask)
+        first.send_bytes(whole[:600000])
+        until(lambda: d.status().connections == 3)
+        try:
+            second.send_bytes(whole[:600000])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it was closed before all was written
+        r = second.receive()
+        check(r.id == 0, str(r))
+        e = expect_error(r, pb.BUSY, "input_limit_bytes is 1048576")
+        check(e.limit_name == "input_limit_bytes" and e.current > 1 << 20, str(e))
+        check(second.at_end(), "the connection is still open")
+        first.send_bytes(whole[600000:])
+        check(first.receive().infer.label, "the first has its room")
+        with d.connect() as c:  # and it is given back
+            check(c.call(infer=ask).infer.label, "no answer")
+
+
+def test_unknown_fields_are_counted():
+    """A request of a few bytes in 700,000 bytes of fields that nobody knows."""
+    filling = b"\x7a\xe0\xdc\x2a" + bytes(700000)  # field 15
+    heavy = pb.Request(infer=slow(LOW), id=9).SerializeToString() + filling
+    with large(queue_limit_bytes=1 << 20, connection_inflight_limit=100) as d, d.connect() as c:
+        ask_at_once(c, 3, infer=slow())
+        c.send_bytes(frame(heavy))
+        c.send_bytes(frame(heavy))
+        expect_error(c.receive(), pb.BUSY, "queue_limit_bytes is 1048576")
         for _ in range(4):
             check(c.receive().infer.label, "the others are answered")
 

@@ -1,0 +1,137 @@
+#include "daemon/receive.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "daemon/calls.h"
+#include "daemon/client.h"
+#include "daemon/daemon.h"
+#include "daemon/reply.h"
+#include "proto/frame.h"
+
+static void refuse_length(struct client *c, uint32_t length)
+{
+    struct refusal refusal = {0};
+
+    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+           "a frame of %u bytes is above the limit of %llu; send a smaller image, or raise "
+           "frame_limit_bytes (every frame starts with its length in 4 bytes, big-endian)",
+           length, (unsigned long long)c->daemon->config->frame_limit_bytes);
+    client_refuse(c, &refusal);
+}
+
+static void take_message(struct client *c, const uint8_t *bytes, uint32_t length)
+{
+    struct vn_frame_allocator allocator;
+    struct refusal refusal = {0};
+    Virtualnet__Request *message;
+
+    vn_frame_allocator_init(&allocator, vn_frame_unpack_limit(length));
+    message = virtualnet__request__unpack(&allocator.allocator, length, bytes);
+    if (message) {
+        calls_handle(c, message, vn_frame_unpack_limit(length) - allocator.left);
+        return;
+    }
+    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+           "the %u bytes of this frame are no virtualnet.Request, or one that would take more "
+           "than %zu bytes of memory",
+           length, vn_frame_unpack_limit(length));
+    client_refuse(c, &refusal);
+}
+
+static void take_frames(struct client *c)
+{
+    while (!c->closed && !c->closing) {
+        uint32_t length;
+        int r = vn_frame_look(vn_buffer_head(&c->in), vn_buffer_used(&c->in),
+                              (uint32_t)c->daemon->config->frame_limit_bytes, &length);
+
+        if (r == VN_FRAME_E_INCOMPLETE)
+            return;
+        c->daemon->counters[REQUESTS_RECEIVED]++;
+        if (r) {
+            refuse_length(c, length);
+            return;
+        }
+        take_message(c, vn_buffer_head(&c->in) + VN_FRAME_HEADER, length);
+        vn_buffer_consume(&c->in, VN_FRAME_HEADER + (size_t)length);
+    }
+}
+
+static void refuse_input(struct client *c)
+{
+    const struct daemon *d = c->daemon;
+    struct refusal refusal = {
+        .limit_name = "input_limit_bytes",
+        .limit = d->config->input_limit_bytes,
+        .current = d->input_bytes,
+    };
+
+    refuse(&refusal, VIRTUALNET__CODE__BUSY,
+           "requests that have not arrived whole hold %llu bytes and input_limit_bytes is %llu; "
+           "connect and send it again later",
+           (unsigned long long)d->input_bytes, (unsigned long long)d->config->input_limit_bytes);
+    client_refuse(c, &refusal);
+}
+
+/* What is left is the start of a frame. All of them together are bounded, but for the little that
+ * one read takes, and a connection that is alone with its frame may have it. */
+static void count_rest(struct client *c)
+{
+    struct daemon *d = c->daemon;
+    size_t used = vn_buffer_used(&c->in);
+
+    d->input_bytes += used - c->input_bytes;
+    c->input_bytes = used;
+    if (d->input_bytes > d->config->input_limit_bytes && used > CLIENT_READ_BYTES &&
+        d->input_bytes > used)
+        refuse_input(c);
+}
+
+void receive_end(struct client *c)
+{
+    struct pollfd p = {.fd = c->fd};
+
+    if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR))) {
+        client_drop(c);
+        return;
+    }
+    c->deaf = true;
+    client_drop_if_done(c);
+    if (!c->closed)
+        client_listen(c);
+}
+
+void receive(struct client *c)
+{
+    for (int i = 0; i < CLIENT_READS_AT_ONCE && !c->closed && !c->closing; i++) {
+        ssize_t n;
+
+        if (vn_buffer_reserve(&c->in, CLIENT_READ_BYTES)) {
+            vn_log_warning("no memory for %zu bytes from a client of uid %u; its connection is "
+                           "closed",
+                           vn_buffer_used(&c->in) + CLIENT_READ_BYTES, c->uid);
+            client_drop(c);
+            return;
+        }
+        n = recv(c->fd, c->in.data + c->in.end, CLIENT_READ_BYTES, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n < 0) {
+            client_drop(c);
+            return;
+        }
+        if (!n) {
+            receive_end(c);
+            return;
+        }
+        c->in.end += (size_t)n;
+        take_frames(c);
+        if (!c->closed && !c->closing)
+            count_rest(c);
+    }
+}
