@@ -193,13 +193,16 @@ def slow():
 
 def test_running_requests_are_finished():
     with large(shutdown_grace_ms=60000) as d, d.connect() as c, d.connect() as idle:
-        c.send_bytes(b"".join(c.request(infer=slow()) for _ in range(3)))
+        c.send_bytes(b"".join(c.request(infer=slow()) for _ in range(12)))
         until(lambda: d.status().running == 1)
         d.process.send_signal(signal.SIGTERM)
-        replies = {r.id: r for r in (c.receive() for _ in range(3))}
-        check(replies[1].infer.label, "the running one is lost")
-        for i in (2, 3):
-            expect_error(replies[i], pb.SHUTTING_DOWN)
+        replies = sorted((c.receive() for _ in range(12)), key=lambda r: r.id)
+        # The first, and whichever ran when the signal came, are answered; the rest is refused.
+        done = sum(r.WhichOneof("result") == "infer" for r in replies)
+        check(1 <= done < 12, f"{done} answers")
+        check(all(r.infer.label for r in replies[:done]), "a running one is lost")
+        for r in replies[done:]:
+            expect_error(r, pb.SHUTTING_DOWN)
         check(c.at_end() and idle.at_end(), "a connection is left open")
         check(d.wait() == 0, "exit status")
 

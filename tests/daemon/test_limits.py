@@ -33,12 +33,13 @@ def ask_at_once(c, n, **call):
 
 def test_queue_limit_is_exact():
     with large(queue_limit=4, connection_inflight_limit=100) as d, d.connect() as c:
-        # One runs, 4 wait; the other 6 of 11 are refused.
-        ask_at_once(c, 11, infer=slow())
+        # One runs, 4 wait; the other 6 of 11 are refused. Status comes with the same write.
+        c.send_bytes(b"".join(c.request(infer=slow()) for _ in range(11)) +
+                     c.request(status=pb.StatusRequest()))
         for i in range(6):
             e = expect_error(c.receive(), pb.BUSY, "queue_limit is 4")
             check((e.limit_name, e.limit, e.current) == ("queue_limit", 4, 4), str(e))
-        s = d.status()
+        s = c.receive().status
         check((s.running, s.queue_length, s.queue_limit) == (1, 4, 4), str(s))
         check([c.receive().id for _ in range(5)] == [1, 2, 3, 4, 5], "first in, first out")
         n = counters(d.status())
@@ -48,13 +49,13 @@ def test_queue_limit_is_exact():
 def test_queue_limit_in_bytes():
     heavy = infer("big", image(700, 1000), level=LOW)  # 700,000 bytes of pixels
     with large(queue_limit_bytes=1 << 20, connection_inflight_limit=100) as d, d.connect() as c:
-        ask_at_once(c, 3, infer=slow())
+        ask_at_once(c, 6, infer=slow())
         ask_at_once(c, 1, infer=heavy)
         # 1,400,000 bytes and more would wait, 1,048,576 may.
         ask_at_once(c, 1, infer=heavy)
         e = expect_error(c.receive(), pb.BUSY, "queue_limit_bytes is 1048576")
         check(e.limit_name == "queue_limit_bytes" and 700000 < e.current < 1048576, str(e))
-        for _ in range(4):
+        for _ in range(7):
             check(c.receive().infer.label, "the others are answered")
 
 
@@ -86,11 +87,11 @@ def test_unknown_fields_are_counted():
     filling = b"\x7a\xe0\xdc\x2a" + bytes(700000)  # field 15
     heavy = pb.Request(infer=slow(LOW), id=9).SerializeToString() + filling
     with large(queue_limit_bytes=1 << 20, connection_inflight_limit=100) as d, d.connect() as c:
-        ask_at_once(c, 3, infer=slow())
+        ask_at_once(c, 6, infer=slow())
         c.send_bytes(frame(heavy))
         c.send_bytes(frame(heavy))
         expect_error(c.receive(), pb.BUSY, "queue_limit_bytes is 1048576")
-        for _ in range(4):
+        for _ in range(7):
             check(c.receive().infer.label, "the others are answered")
 
 
