@@ -41,16 +41,15 @@ def budgets(task: virtualnet.Task) -> list[int]:
 
 def show(client: virtualnet.Client, task: virtualnet.Task, budget: int, images, classes) -> None:
     truths = TRUTHS.get(task.name)
-    answers = client.infer_many(images, task.name, budget_bytes=budget)
     print(f"task {task.name}, budget {budget / 1024:.0f} KiB")
-    print("  TRUTH        ANSWER        PROB  PATH                 PROMISED       TIME")
-    for answer, c in zip(answers, classes):
+    for answer, c in zip(client.infer_many(images, task.name, budget_bytes=budget), classes):
         truth = truths[c] if truths else "?"
         wrong = " " if truth in ("?", answer.label) else "*"
         path = ",".join(map(str, answer.path))
+        milliseconds = 1e3 * (answer.agent_s + answer.compute_s)
         print(
-            f"  {truth:<12}{wrong}{answer.label:<12} {answer.probability:.3f}  {path:<16}"
-            f" {answer.bytes.total / 1024:8.0f} KiB {1e3 * (answer.agent_s + answer.compute_s):7.2f} ms"
+            f"  {truth:<12}{wrong}{answer.label:<12} {answer.probability:.3f}  {path:<14}"
+            f"{answer.bytes.total / 1024:8.0f} KiB {milliseconds:7.2f} ms"
         )
 
 
@@ -58,6 +57,7 @@ def main() -> None:
     labels = read_idx("t10k-labels-idx1-ubyte.gz")
     chosen = first_of_classes(labels, IMAGES)
     images = read_idx("t10k-images-idx3-ubyte.gz")[chosen]
+    print("  TRUTH        ANSWER        PROB  PATH            PROMISED       TIME")
     with virtualnet.Client() as client:
         for task in list(client.describe().tasks.values())[:2]:
             for budget in budgets(task):

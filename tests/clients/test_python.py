@@ -154,6 +154,18 @@ def test_example():
     check(len(said.splitlines()) == 4 and "refused" in said, said)
 
 
+def test_quickstart():
+    with harness.Daemon(harness.store("small")) as d:
+        script = os.path.join(os.environ["PYTHON_PACKAGE"], "quickstart.py")
+        said = subprocess.run(
+            [sys.executable, script], check=True, capture_output=True, text=True,
+            env={**os.environ, "VIRTUALNET_SOCKET": d.socket_path,
+                 "PYTHONPATH": os.environ["PYTHON_PACKAGE"]}).stdout
+    # a heading, 2 tasks x 3 budgets of a title and 6 images, a blank and the legend
+    check(len(said.splitlines()) == 1 + 2 * 3 * (1 + 6) + 2, said)
+    check(said.count("Ankle boot") == 3, said)
+
+
 # ---- a daemon that misbehaves ----
 
 
