@@ -1,4 +1,4 @@
-/* virtualnet describe: the tasks of the daemon's store, their labels, costs and measured accuracy. */
+/* virtualnet describe: the tasks of the daemon's store, with labels, costs and accuracy. */
 #include <string.h>
 
 #include "base/bytes.h"

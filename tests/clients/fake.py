@@ -32,9 +32,8 @@ def receive(connection):
 
 
 def answer(id, name="label", probability=0.5):
-    return pb.Response(
-        id=id, infer=pb.InferResponse(task="t", label=[pb.Label(name=name, probability=probability)])
-    )
+    label = pb.Label(name=name, probability=probability)
+    return pb.Response(id=id, infer=pb.InferResponse(task="t", label=[label]))
 
 
 class Fake:

@@ -42,7 +42,8 @@ def pgm(name, value=100, side=28):
 
 def png(name, value=100, side=28):
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
     rows = (b"\0" + bytes([value]) * side) * side
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
@@ -59,7 +60,8 @@ def lines(text):
 
 def test_help():
     out, _ = run("--help")
-    listed = [line.split()[0] for line in out.split("examples):\n")[1].split("\n\n")[0].splitlines()]
+    table = out.split("examples):\n")[1].split("\n\n")[0]
+    listed = [line.split()[0] for line in table.splitlines()]
     check(set(COMMANDS) <= set(listed), f"{listed}")
     for command in listed:
         help_text, _ = run(command, "--help")
