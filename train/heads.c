@@ -53,16 +53,20 @@ void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task, 
 float vn_cross_entropy(const float *logits, uint32_t n, const float *q, uint32_t label,
                        float weight, float *ret_probabilities, float *ret_dlogits)
 {
-    float loss = 0;
+    double max = logits[0], sum = 0, loss = 0;
 
+    /* log softmax in double, so that a logit that is no number makes a loss that is none */
+    for (uint32_t i = 1; i < n; i++)
+        max = logits[i] > max ? logits[i] : max;
+    for (uint32_t i = 0; i < n; i++)
+        sum += exp(logits[i] - max);
     memcpy(ret_probabilities, logits, n * sizeof *logits);
     vn_softmax(ret_probabilities, n);
     for (uint32_t i = 0; i < n; i++) {
         float target = q ? q[i] : (float)(i == label);
 
-        if (target > 0)
-            loss -= target * logf(fmaxf(ret_probabilities[i], 1e-30f));
+        loss -= target * (logits[i] - max - log(sum));
         ret_dlogits[i] = weight * (ret_probabilities[i] - target);
     }
-    return loss;
+    return (float)loss;
 }

@@ -7,13 +7,16 @@ goes wrong says what to do."""
 import copy
 import json
 import os
+import random
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+import zlib
 
 CLI = sys.argv.pop(1)
 FASHION = "/usr/share/datasets/fashion-mnist"
@@ -45,6 +48,30 @@ CONFIG = {
                  "reestimate_images": 256, "average": 0.9},
     "agent_training": {"rounds": 2, "epochs": 1, "backbone_epochs": 1, "batch": 32},
 }
+
+
+def write_png(path, pixels, side):
+    """An RGB PNG of `side` x `side` pixels, bytes in rows."""
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    rows = b"".join(b"\0" + pixels[y * side * 3:(y + 1) * side * 3] for y in range(side))
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" +
+                chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)) +
+                chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def write_colours(folder):
+    """40 noisy 16 x 16 pictures in folders by their colour."""
+    noise = random.Random(1)
+    for c, name in enumerate(("blue", "green", "red")):
+        os.makedirs(os.path.join(folder, "colours", name))
+        for i in range(40):
+            pixels = bytes(noise.randrange(120, 256) if k % 3 == 2 - c else noise.randrange(120)
+                           for k in range(16 * 16 * 3))
+            write_png(os.path.join(folder, "colours", name, f"{i:02}.png"), pixels, 16)
 
 
 def changed(**parts):
@@ -150,6 +177,26 @@ class Train(unittest.TestCase):
                     self.assertEqual(row["tasks"][0]["images"] + row["tasks"][0]["too_small"], 400)
                     self.assertGreaterEqual(row["params_max"], row["params_mean"])
 
+    def test_two_inputs(self):
+        """Gray IDX images and coloured PNG files of another size, in one network."""
+        data = self.path("data")
+        write_colours(data)
+        os.symlink(FASHION, os.path.join(data, "fashion-mnist"))
+        config = changed(training={"epochs": 4, "batch": 16})
+        config["network"]["inputs"].append(
+            {"name": "colour", "width": 12, "height": 12, "color": "rgb",
+             "mean": [0.4, 0.4, 0.4], "std": [0.3, 0.3, 0.3], "stem_kernel": 3, "stem_stride": 1})
+        config["data"].append({"name": "colours", "format": "folders",
+                               "train": {"images": "colours"}})
+        config["tasks"].append({"name": "colour", "input": "colour", "data": "colours"})
+        self.train(config, "two", "--data", data)
+        rows = self.evaluate("two", "--data", data)["rows"]
+        scores = {task["task"]: task for task in rows[2]["tasks"]}
+        self.assertEqual(scores["colour"]["images"], 12)  # the last 10 % of 3 classes of 40
+        # Noise of two thirds of the range cannot hide which channel is bright.
+        self.assertGreater(scores["colour"]["accuracy"], 0.9)
+        self.assertGreater(scores["shoe"]["accuracy"], 0.6)
+
     def test_limits_hold(self):
         self.train(changed(training={"epochs": 1}), "limits")
         full = self.evaluate("limits")["rows"][2]
@@ -193,12 +240,10 @@ class Train(unittest.TestCase):
         self.assertIn("damaged", said)
 
     def test_diverging_keeps_the_checkpoint(self):
-        config = changed(training={"epochs": 2, "rate": 10, "weight_decay": 0.1,
+        config = changed(training={"epochs": 2, "rate": 10, "weight_decay": 1,
                                    "momentum": 0.99, "warmup_epochs": 0})
-        process = self.start(config, "wild", images=2000)
+        process = self.start(config, "wild", images=400)
         _, errors = process.communicate(timeout=600)
-        if process.returncode == 0:
-            self.skipTest("this rate did not diverge")
         self.assertEqual(process.returncode, 4)
         self.assertIn("rate", errors)
 
