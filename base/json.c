@@ -219,7 +219,7 @@ static size_t describe_path(const struct vn_json_at *at, char *text, size_t size
 
 int vn_json_wrong(const struct vn_json_at *at, const char *format, ...)
 {
-    char position[48], path[160] = "", text[256];
+    char position[48], path[160] = "", text[440];
     va_list ap;
 
     va_start(ap, format);
@@ -280,7 +280,7 @@ int vn_json_only(const struct vn_json_at *at, const char *const keys[])
             known |= !strcmp(key, keys[i]);
         if (!known) {
             struct vn_json_at c = child(at, key);
-            char list[160] = "";
+            char list[400] = "";
             size_t n = 0;
 
             for (size_t i = 0; keys[i] && n < sizeof list; i++)
@@ -435,7 +435,7 @@ int vn_json_choice(const struct vn_json_at *at, const char *key, enum vn_json_ne
 {
     struct vn_json_at c;
     bool found;
-    char list[160] = "";
+    char list[400] = "";
     size_t n = 0;
     int r = want(at, key, need, &c, &found);
 

@@ -32,5 +32,5 @@ int vn_because_in(struct vn_why *why, int result, const char *context)
         return result;
     memcpy(said, why->text, sizeof said);
     said[sizeof said - 1] = 0;
-    return vn_because(why, result, "%.200s: %.300s", context, said);
+    return vn_because(why, result, "%.200s: %.430s", context, said);
 }

@@ -13,7 +13,7 @@
 
 #include <stddef.h>
 
-#define VN_WHY_MAX 512 /* a long path, a field name, a range and the value found */
+#define VN_WHY_MAX 640 /* a list of known keys, or a long path, a field, a range and a value */
 
 struct vn_why {
     char text[VN_WHY_MAX];
