@@ -72,7 +72,7 @@ static void loss(struct vn_trainer *t, struct vn_step_result *result)
             result->loss += l;
             result->correct += arg_max(b->logits + at, n) == b->label[r];
         } else {
-            result->lowest_loss += l / (double)(b->rows / b->n - 1);
+            result->mixed_loss += l / (double)(b->rows / b->n - 1);
         }
     }
     result->n += b->n;

@@ -104,11 +104,11 @@ static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
     if (leg->phase == VN_PHASE_AGENT)
         fprintf(run->log, ", \"reward\": %.5f, \"density\": %.4f", r->reward / n, r->density / n);
     else
-        fprintf(run->log,
-                ", \"loss_full\": %.5f, \"loss_mixed\": %.5f, \"accuracy_full\": %.4f, "
-                "\"validation_full\": %.4f, \"validation_half\": %.4f",
-                r->loss / n, r->lowest_loss / n, r->correct / n, quick_validation(run, groups),
-                quick_validation(run, (groups + 1) / 2));
+        fprintf(run->log, ", \"loss_full\": %.5f, \"loss_mixed\": %.5f, \"accuracy_full\": %.4f",
+                r->loss / n, r->mixed_loss / n, r->correct / n);
+    if (leg->phase != VN_PHASE_AGENT && run->validation)
+        fprintf(run->log, ", \"validation_full\": %.4f, \"validation_half\": %.4f",
+                quick_validation(run, groups), quick_validation(run, (groups + 1) / 2));
     fprintf(run->log, ", \"images_per_s\": %.0f, \"seconds\": %.1f}\n", n / seconds,
             (double)(vn_now_ns() - run->started_ns) / VN_NS_PER_S);
     fflush(run->log);
@@ -127,7 +127,7 @@ static void show(struct vn_meter *meter, const struct leg *leg, uint64_t epoch, 
     if (leg->phase == VN_PHASE_AGENT)
         snprintf(note, sizeof note, " reward %.3f density %.2f", r->reward / n, r->density / n);
     else
-        snprintf(note, sizeof note, " loss %.3f/%.3f acc %.1f %%", r->loss / n, r->lowest_loss / n,
+        snprintf(note, sizeof note, " loss %.3f/%.3f acc %.1f %%", r->loss / n, r->mixed_loss / n,
                  100 * r->correct / n);
     vn_meter_show(meter, label, done, all, note);
 }
@@ -173,7 +173,7 @@ static int run_epoch(struct run *run, const struct leg *leg, uint64_t epoch, uin
     for (uint64_t step = first_step; step < e.n_steps && !r; step++) {
         take_step(run, leg, epoch, &e, (uint32_t)step, &result);
         show(&meter, leg, epoch, (step + 1) * batch, (uint64_t)e.n_steps * batch, &result);
-        if (!isfinite(result.loss + result.lowest_loss + result.reward))
+        if (!isfinite(result.loss + result.mixed_loss + result.reward))
             r = vn_because(run->why, VN_RUN_E_DIVERGED,
                            "the loss is no number any more in %s epoch %llu: lower \"rate\"; the "
                            "checkpoint is from before",
@@ -277,7 +277,7 @@ int vn_run(const struct vn_train_config *c, const struct vn_run_options *o, stru
     r = open_folder(&run);
     if (!r)
         r = vn_trainer_new(c, o->data_folder, o->threads, o->limit_images, why, &run.trainer);
-    if (!r)
+    if (!r && c->validation_share > 0)
         r = vn_corpus_load(c, o->data_folder, VN_SPLIT_VALIDATION, o->limit_images, why,
                            &run.validation);
     if (!r)

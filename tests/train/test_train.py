@@ -230,6 +230,13 @@ class Train(unittest.TestCase):
         said = self.train(CONFIG, "used", "--resume", images=100, code=4)
         self.assertIn("another configuration", said)
 
+    def test_no_validation(self):
+        config = changed(training={"epochs": 1}, network={"agent": {"kind": "uniform"}})
+        config["validation_share"] = 0
+        self.train(config, "all", images=100)
+        self.assertNotIn("validation_full", self.log("all")[0])
+        self.assertEqual(self.log("all")[0]["samples"] // 32 * 32, 192)  # 100 images, two tasks
+
     def test_damaged_checkpoint(self):
         self.train(changed(training={"epochs": 1}), "damaged", images=100)
         with open(self.path("damaged/checkpoint"), "r+b") as f:
