@@ -21,7 +21,8 @@ struct job {
     const char *file;
     enum { WAITING, OPEN, DONE } state;
     int exit_code;
-    struct vn_client_error error; /* done with exit_code != 0 */
+    struct vn_client_error error; /* done with another exit_code than 0 and VN_EXIT_INPUT */
+    struct vn_why why;            /* done with VN_EXIT_INPUT */
     /* done with exit_code 0, as printed: */
     json_t *json; /* with --json */
     struct line {
@@ -160,7 +161,7 @@ static int print_job(struct run *run, struct job *job)
 
     if (job->exit_code == VN_EXIT_INPUT) /* the sentence names the file */
         return vn_cli_sorry(run->request.common.json, VN_EXIT_INPUT,
-                            run->request.common.json ? job->file : NULL, job->error.message);
+                            run->request.common.json ? job->file : NULL, job->why.text);
     if (job->exit_code)
         return vn_cli_failed(&run->request.common, job->file, &job->error);
     if (run->request.common.json) {
@@ -194,15 +195,13 @@ static bool send_job(struct run *run, struct job *job)
 {
     struct vn_client_request request = run->request.request;
     struct vn_image_buffer image = {0};
-    struct vn_why why;
     uint64_t id;
-    int r = vn_image_file_read(job->file, &why, &image);
+    int r = vn_image_file_read(job->file, &job->why, &image);
 
     job->state = OPEN;
     if (r) {
         job->state = DONE;
         job->exit_code = VN_EXIT_INPUT;
-        snprintf(job->error.message, sizeof job->error.message, "%s", why.text);
         return true;
     }
     request.image = vn_cli_image(&image);
