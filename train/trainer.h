@@ -50,8 +50,8 @@ struct vn_trainer {
 /* Sums over samples; divide by n. */
 struct vn_step_result {
     double loss, mixed_loss; /* full path; mean over the mixed ones */
-    double correct;           /* on the full path */
-    double reward, density;   /* agent: of the sampled path */
+    double correct;          /* on the full path */
+    double reward, density;  /* agent: of the sampled path */
     uint64_t n;
 };
 

@@ -70,7 +70,8 @@ struct pass {
 
 /* Runs the statement that follows for every row; each thread has its own lane and a fixed,
  * contiguous share of the rows. */
-/* clang-format off: it takes the pragmas apart */
+/* (clang-format takes pragmas in macros apart) */
+/* clang-format off */
 #define FOR_ROWS(t, r, l)                                                                          \
     _Pragma("omp parallel num_threads((int)(t)->threads)")                                         \
     for (struct lane *l = &(t)->lane[omp_get_thread_num()], *once = l; once; once = NULL)          \
