@@ -104,8 +104,11 @@ static int dispatch(int argc, char **argv)
     }
     if (!strcmp(argv[1], "help"))
         return print_help(command);
-    if (command->computes) /* does not return when it has to start again; slower if it cannot */
-        (void)vn_blas_single_thread(argv);
+    if (command->computes) {
+        /* trainer's threads that wait do not spin: the machine is shared */
+        setenv("OMP_WAIT_POLICY", "passive", 0);
+        (void)vn_blas_single_thread(argv); /* returns only when it need not or cannot restart */
+    }
     return run(command, argc - 1, argv + 1);
 }
 
