@@ -1,11 +1,11 @@
 /* Raw pixels to network input: the one implementation of preprocessing, used by trainer, evaluation
  * and daemon.
  *
- * crop (none, or the largest centred part with the input's aspect ratio, offsets rounded down), then
- * bilinear resize with half-pixel centres and clamped edges, no anti-aliasing:
+ * crop (none, or the largest centred part with the input's aspect ratio, side and offset rounded
+ * down), then bilinear resize with half-pixel centres and clamped edges, no anti-aliasing:
  *     src = (dst + 0.5) * src_side / dst_side - 0.5
- * then colour (gray -> r = g = b; rgb -> gray by ITU-R BT.601: 0.299 r + 0.587 g + 0.114 b), channel
- * order, and (v / 255 - mean) / std. The same as align_corners=False elsewhere. */
+ * then colour (gray -> r = g = b; rgb -> gray by ITU-R BT.601: 0.299 r + 0.587 g + 0.114 b),
+ * channel order, and (v / 255 - mean) / std. The same as align_corners=False elsewhere. */
 #pragma once
 
 #include <stdint.h>

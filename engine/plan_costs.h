@@ -9,10 +9,10 @@
  *     shared   touched by slices of several blocks: a bit that is open from the first of these
  *              blocks to the last; a level touches a set of bits, and a bit costs one window when
  *              it is touched the first time
- * Bits are used again after they close. File order is group-major: a window that holds bytes on both
- * sides of a cut between two blocks holds one of the g places where a group passes the cut, or one
- * of the g - 1 where a group ends and the next begins. So a block meets at most g windows of the
- * cut before it, g of the cut after it and g - 1 of the second kind: 3 g - 1 = 47 bits. */
+ * Bits are used again after they close. File order is group-major: a window that holds bytes on
+ * both sides of a cut between two blocks holds one of the g places where a group passes the cut, or
+ * one of the g - 1 where a group ends and the next begins. So a block meets at most g windows of
+ * the cut before it, g of the cut after it and g - 1 of the second kind: 3 g - 1 = 47 bits. */
 #pragma once
 
 #include <stdint.h>

@@ -27,8 +27,8 @@ struct vn_control {
     atomic_ulong *progress;    /* counted up at each branch; NULL: nobody watches */
 };
 
-/* Takes its own reference to the store. kernels NULL = "auto". Everything that runs keep besides the
- * arena (packing buffers of the kernels) is taken here, so that a run's growth is its plan's.
+/* Takes its own reference to the store. kernels NULL = "auto". Everything that runs keep besides
+ * the arena (packing buffers of the kernels) is taken here, so that a run's growth is its plan's.
  * 0 or a negative errno. */
 int vn_session_new(struct vn_store *s, const struct vn_kernels *kernels,
                    struct vn_session **ret_session);

@@ -8,8 +8,8 @@
  * A file is hostile until each of these holds, in this order: it is a regular file; N fits the file
  * and VN_HEADER_MAX; the header is JSON within depth limits without duplicate keys; format is ours;
  * the network passes vn_network_read; the layout computed from it has exactly the tensors, types,
- * shapes and offsets that the header lists; the data starts on a 64 KiB file offset and data start +
- * data bytes = file size. Nothing else of the file is read at open except the always-needed part,
+ * shapes and offsets that the header lists; the data starts on a 64 KiB file offset and ends
+ * where the file ends. Nothing else of the file is read at open except the always-needed part,
  * which is populated, so that a truncated file is an error here and not a SIGBUS later. Checksums
  * are xxh3-64: the one of the description is compared at open, those of the fixed part and of each
  * slice by vn_store_verify.

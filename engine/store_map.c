@@ -1,13 +1,14 @@
 /* Placing a store's data part in memory so that the kernel maps no more of it than plans count.
  *
  * At a touch the kernel maps 64 KiB around it, if they are in the page cache (fault-around), and
- * newer ones (6.18) the whole of the page cache's folio there, up to 2 MiB, unless it reaches beyond
- * the area (vma) that was touched or beyond its 2 MiB of page tables. So
+ * newer ones (6.18) the whole of the page cache's folio there, up to 2 MiB, unless it reaches
+ * beyond the area (vma) that was touched or beyond its 2 MiB of page tables. So
  *   - the address is congruent to the file offset modulo 64 KiB: windows are the file's;
  *   - it is not congruent modulo 2 MiB: a huge page can never be mapped as one;
  *   - the map is divided into areas that plans count as a whole: the fixed part, the windows that
- *     belong to one slice alone, and each window that several share. What makes neighbours different
- *     areas is that every second one is left out of core dumps, where file maps are not by default. */
+ *     belong to one slice alone, and each window that several share. What makes neighbours
+ *     different areas is that every second one is left out of core dumps, where file maps are not
+ *     by default. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

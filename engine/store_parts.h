@@ -1,4 +1,4 @@
-/* What the writer and the reader of a store share: the parts that have checksums, and the header. */
+/* What the writer and the reader of a store share: parts with checksums, and the header. */
 #pragma once
 
 #include <stdio.h>
@@ -50,7 +50,7 @@ static inline struct vn_part vn_part_at(const struct vn_network *n, const struct
 int vn_store_read_header(struct vn_store *s, const char *text, size_t length, struct vn_why *why);
 
 /* Checksums as they stand in the header: {"network": hash of the description's text, "fixed": ...,
- * "block.B.group.G": ...}; at is that object. VN_JSON_E_INVALID when one is missing or malformed. */
+ * "block.B.group.G": ...}; at is that object. VN_JSON_E_INVALID when it is missing or malformed. */
 int vn_store_hash(const struct vn_json_at *at, const char *part, const char **ret_hash);
 
 /* Maps the data part, which starts at this file offset (store_map.c). 0 or a negative errno. */

@@ -1,5 +1,5 @@
-/* Comparing a whole store with its checksums. Bytes come through pread, not through the map, so that
- * nothing becomes resident. */
+/* Comparing a whole store with its checksums. Bytes come through pread, not through the map, so
+ * that nothing becomes resident. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Writes image_golden.txt: images and what preprocessing must make of them, computed here with numpy
-in double precision, from the words of engine/image.h and not from its code.
+"""Writes image_golden.txt: images and what preprocessing must make of them, computed here with
+numpy in double precision, from the words of engine/image.h and not from its code.
 
-A case is one line of settings, one of pixels (as they lie in memory, stride included) and one of the
-expected numbers. Run: make_golden.py > image_golden.txt"""
+A case is one line of settings, one of pixels (as they lie in memory, stride included) and one of
+the expected numbers. Run: make_golden.py > image_golden.txt"""
 import numpy as np
 
 CASES = [

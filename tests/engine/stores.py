@@ -35,7 +35,7 @@ NETWORKS = [
 
 
 class Store:
-    """A file as safetensors describes it, checked on the way: no holes, no overlaps, nothing else."""
+    """A file as safetensors describes it, checked on the way: no holes, no overlaps, no rest."""
 
     def __init__(self, file):
         raw = open(file, "rb").read()

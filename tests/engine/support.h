@@ -26,8 +26,8 @@ struct net_spec {
 char *spec_text(const struct net_spec *spec);
 struct vn_network *spec_network(const struct net_spec *spec);
 
-/* A source of reproducible numbers for vn_store_write: weights scaled by their fan-in, scales around
- * 1, small biases, so that activations keep their size through any number of blocks. */
+/* A source of reproducible numbers for vn_store_write: weights scaled by their fan-in, scales
+ * around 1, small biases, so that activations keep their size through any number of blocks. */
 struct numbers {
     uint64_t seed;
     float *buffer;

@@ -2,10 +2,10 @@
  * and half of the parameters really is half of the memory.
  *
  * Two stores are written: one of more than 100 MB whose slices start on windows, one of 30 MB whose
- * slices share windows. Every case runs in a process of its own on a map of its own, with the file in
- * the page cache as it was written, or not in the cache, or there in the large folios that reading a
- * file makes. Measured: Rss of the store's map (/proc/self/smaps), and of the whole process
- * (smaps_rollup; nothing else maps these pages, so that Pss says the same). */
+ * slices share windows. Every case runs in a process of its own on a map of its own, with the file
+ * in the page cache as it was written, or not in the cache, or there in the large folios that
+ * reading a file makes. Measured: Rss of the store's map (/proc/self/smaps), and of the whole
+ * process (smaps_rollup; nothing else maps these pages, so that Pss says the same). */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
@@ -162,8 +162,9 @@ static void prepare_cache(const char *file, enum cache cache)
     close(fd);
 }
 
-/* In a child, so that every case starts from the same state. What a process takes once, pages of code
- * and the BLAS library's own memory, is taken by a first run of the same; the second is measured. */
+/* In a child, so that every case starts from the same state. What a process takes once, pages of
+ * code and the BLAS library's own memory, is taken by a first run of the same; the second is
+ * measured. */
 static struct growth run_case(const char *file, enum cache cache, const uint8_t *levels,
                               uint64_t budget)
 {
@@ -262,6 +263,11 @@ int main(int argc, char **argv)
 {
     static char large_file[4096], medium_file[4096];
     struct statfs fs;
+#ifdef __SANITIZE_ADDRESS__
+    const enum cache last = AS_WRITTEN; /* slow, and no other code than without */
+#else
+    const enum cache last = READ;
+#endif
 
     vn_blas_single_thread(argv);
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -271,7 +277,7 @@ int main(int argc, char **argv)
         printf("skipped: the build directory is on tmpfs, which maps whole folios at a touch\n");
         failures = 77;
     }
-    for (enum cache cache = AS_WRITTEN; cache <= READ && failures != 77; cache++) {
+    for (enum cache cache = AS_WRITTEN; cache <= last && failures != 77; cache++) {
         run_cases(large_file, 20, cache);
         run_cases(medium_file, 15, cache);
     }

@@ -188,8 +188,8 @@ static const struct net_spec specs[] = {
 };
 #define N_SPECS (sizeof specs / sizeof specs[0])
 
-/* Logits are of the order of 1; the sums under them have up to 9 * 17 + 49 * 3 terms in every one of
- * up to ten layers, each rounded by 2^-24 of its size: 2e-4 bounds what adds up. */
+/* Logits are of the order of 1; the sums under them have up to 9 * 17 + 49 * 3 terms in every one
+ * of up to ten layers, each rounded by 2^-24 of its size: 2e-4 bounds what adds up. */
 static void check_path(struct subject *s, uint32_t task, struct vn_rng *r, const uint8_t *levels,
                        size_t spec)
 {
