@@ -1,4 +1,5 @@
-/* Feeds bytes to the store's reader; whatever opens is planned, run and verified.
+/* Feeds bytes to the store's reader, and to the description's (which a store's checksum guards);
+ * whatever opens is planned, run and verified.
  *
  * With clang: -fsanitize=fuzzer,address,undefined -DVN_LIBFUZZER. Otherwise a main that replays the
  * files of its command line, and without any makes its own from a small store by a fixed number of
@@ -44,6 +45,24 @@ out:
     free(result);
 }
 
+/* The bytes as a description: every one that is legal can be laid out and planned. */
+static void describe(const uint8_t *data, size_t size)
+{
+    struct vn_network *n = NULL;
+    struct vn_layout *l = NULL;
+    struct vn_planner *p = NULL;
+    struct vn_why why;
+    struct vn_plan plan;
+
+    if (!vn_network_parse((const char *)data, size, &why, &n) && !vn_layout_new(n, &why, &l) &&
+        !vn_planner_new(n, l, &p))
+        for (uint32_t t = 0; t < n->n_tasks; t++)
+            vn_plan_uniform(p, t, n->groups, 0, &plan);
+    vn_planner_free(p);
+    vn_layout_free(l);
+    vn_network_free(n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("store", MFD_CLOEXEC);
@@ -60,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     vn_store_unref(s);
     close(fd);
+    describe(data, size);
     return 0;
 }
 
@@ -116,38 +136,48 @@ static void change(struct bytes *b, size_t end, struct vn_rng *r)
     }
 }
 
-static void replay_changes(uint32_t times)
+/* Runs the seed, and changes of its first `end` bytes. */
+static void replay(const struct bytes *seed, size_t end, uint32_t times)
+{
+    struct bytes b = {malloc(seed->n), 0};
+    struct vn_rng r = {1};
+
+    for (uint32_t i = 0; i < times; i++) {
+        memcpy(b.data, seed->data, seed->n);
+        b.n = seed->n;
+        if (i)
+            change(&b, end, &r);
+        LLVMFuzzerTestOneInput(b.data, b.n);
+    }
+    free(b.data);
+}
+
+static void replay_changes(void)
 {
     struct net_spec spec = {.groups = 2, .inputs = 2, .agent = "{\"kind\":\"shared\"}"};
     struct vn_network *n = spec_network(&spec);
     const char *file = scratch_file("seed");
-    struct vn_rng r = {1};
-    struct bytes seed, b;
+    struct bytes seed, text = {(uint8_t *)spec_text(&spec), 0};
     size_t end;
 
     write_numbers(file, n, 1);
     vn_network_free(n);
     seed = read_all(file);
     unlink(file);
-    b.data = malloc(seed.n);
     for (end = 8 + header_bytes(&seed); seed.data[end - 1] == ' ';)
         end--;
-    for (uint32_t i = 0; i < times; i++) {
-        memcpy(b.data, seed.data, seed.n);
-        b.n = seed.n;
-        if (i)
-            change(&b, end, &r);
-        LLVMFuzzerTestOneInput(b.data, b.n);
-    }
+    replay(&seed, end, 2000);
+    text.n = strlen((char *)text.data);
+    replay(&text, text.n, 20000);
     free(seed.data);
-    free(b.data);
+    free(text.data);
 }
 
 int main(int argc, char **argv)
 {
     vn_blas_single_thread(argv);
     if (argc == 1)
-        replay_changes(3000);
+        replay_changes();
     for (int i = 1; i < argc; i++) {
         struct bytes b = read_all(argv[i]);
 
