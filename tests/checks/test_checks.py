@@ -100,6 +100,11 @@ class Count(unittest.TestCase):
         # All passed inside, but the process itself did not: a leak found at its end, say.
         self.assertEqual(count.count({"result": "FAIL", "stderr": said}), (5, 1, 0))
 
+    def test_report_in_a_passed_test(self):
+        said = "[====] Synthesis: Tested: 5 | Passing: 5 | Failing: 0 | Crashing: 0 "
+        leak = "==7==ERROR: LeakSanitizer: detected memory leaks\n"
+        self.assertEqual(count.count({"result": "OK", "stderr": leak + said}), (4, 1, 0))
+
     def test_unittest(self):
         said = "Ran 7 tests in 0.1s\n\nFAILED (failures=1, errors=2, skipped=1)\n"
         self.assertEqual(count.count({"result": "FAIL", "stderr": said}), (3, 3, 1))
