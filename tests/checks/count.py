@@ -1,8 +1,9 @@
 """Counts tests in meson's testlog.json: prints "PASSED FAILED SKIPPED". A program of many tests
 that says how many they were (criterion, unittest) counts as so many, any other as one.
 
-criterion does not look at how the process of a test ends, so that a leak found there fails nothing:
-a sanitizer's report in the output of a passed test is a failure, and is printed below the counts."""
+criterion does not look at how the process of a test ends, so that a leak found there fails
+nothing: a sanitizer's report in the output of a passed test is a failure, and is printed below the
+counts."""
 
 import json
 import re
