@@ -99,7 +99,8 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
                       b->dpooled);
     vn_trunk_backward(t->trunk[input], t->model, b->dpooled);
     vn_backbone_update(t->model, s,
-                       vn_rate_at(peak, tune ? 0 : s->warmup_epochs, at->epochs, at->progress));
+                       vn_rate_at(peak, tune ? 0 : s->warmup_epochs, at->epochs,
+                                  tune ? 1 : s->cycles, at->progress));
 }
 
 /* --- statistics and evaluation ---------------------------------------------------------------- */

@@ -64,6 +64,7 @@ struct vn_schedule {
     uint32_t batch;
     double rate;            /* peak learning rate */
     double warmup_epochs;   /* linear, then cosine to 0 */
+    uint32_t cycles;        /* equal parts of the epochs, each with a cosine of its own */
     double momentum;        /* Nesterov */
     double weight_decay;    /* on convolution and head weights only */
     double label_smoothing; /* 0 .. 0.5 */

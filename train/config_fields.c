@@ -24,6 +24,7 @@ const struct vn_config_field vn_schedule_fields[] = {
     REAL(vn_schedule, rate, 0.1, 1e-6, 10),
     /* the first steps of a fresh batch-norm network diverge at the full rate */
     REAL(vn_schedule, warmup_epochs, 1, 0, 1000),
+    COUNT(vn_schedule, cycles, 1, 1, 100),
     REAL(vn_schedule, momentum, 0.9, 0, 0.999),
     REAL(vn_schedule, weight_decay, 5e-4, 0, 1),
     /* softened labels and distillation do the same work; the latter is on */

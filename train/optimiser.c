@@ -3,15 +3,18 @@
 #include <math.h>
 #include <string.h>
 
-double vn_rate_at(double peak, double warmup_epochs, double epochs, double progress)
+double vn_rate_at(double peak, double warmup_epochs, double epochs, uint32_t cycles,
+                  double progress)
 {
-    double t;
+    double length = epochs / cycles, within = fmod(progress, length), t;
 
-    if (progress < warmup_epochs)
-        return peak * progress / warmup_epochs;
-    if (epochs <= warmup_epochs)
+    if (progress >= length) /* only the first cycle warms up */
+        warmup_epochs = 0;
+    if (within < warmup_epochs)
+        return peak * within / warmup_epochs;
+    if (length <= warmup_epochs)
         return peak;
-    t = (progress - warmup_epochs) / (epochs - warmup_epochs);
+    t = (within - warmup_epochs) / (length - warmup_epochs);
     return peak * 0.5 * (1 + cos(M_PI * fmin(t, 1)));
 }
 

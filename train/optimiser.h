@@ -7,8 +7,10 @@
 #include "train/config.h"
 #include "train/model.h"
 
-/* Linear warm-up, then a cosine to zero. progress and warmup in epochs. */
-double vn_rate_at(double peak, double warmup_epochs, double epochs, double progress);
+/* Linear warm-up, then a cosine to zero, in each of `cycles` equal parts of the epochs (warm restarts,
+ * SGDR; the warm-up is part of the first). progress and warmup in epochs. */
+double vn_rate_at(double peak, double warmup_epochs, double epochs, uint32_t cycles,
+                  double progress);
 
 /* One step on everything but the agent; clears the gradients it used. average: decay of the
  * exponential mean, 0 = off. */
