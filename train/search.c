@@ -275,5 +275,6 @@ void vn_search_step(struct vn_trainer *t, uint32_t input, const struct vn_sample
     learn(t, result);
     if (t->config->network->agent.kind == VN_AGENT_CONV)
         vn_trunk_backward(t->agent_trunk[input], t->model, t->search->dfeature);
-    vn_agent_update(t->model, vn_rate_at(a->rate, 0, at->epochs, 1, at->progress), ++t->agent_steps);
+    vn_agent_update(t->model, vn_rate_at(a->rate, 0, at->epochs, 1, at->progress),
+                    ++t->agent_steps);
 }
