@@ -8,7 +8,8 @@
 #include "train/model.h"
 
 /* Linear warm-up, then a cosine to zero, in each of `cycles` equal parts of the epochs (warm
- * restarts, SGDR; the warm-up is part of the first). progress (below epochs) and warm-up in epochs. */
+ * restarts, SGDR; the warm-up is part of the first). progress and warm-up in epochs;
+ * progress < epochs. */
 double vn_rate_at(double peak, double warmup_epochs, double epochs, uint32_t cycles,
                   double progress);
 
