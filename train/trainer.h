@@ -87,7 +87,7 @@ void vn_backbone_finish(struct vn_trainer *t);
 uint32_t vn_trainer_evaluate(struct vn_trainer *t, const struct vn_corpus *corpus, uint32_t input,
                              const struct vn_sample *const *samples, uint32_t n, uint32_t level);
 
-/* --- search.c ---------------------------------------------------------------------------------*/
+/* --- search.c -------------------------------------------------------------------------------- */
 
 struct vn_search;
 int vn_search_new(struct vn_trainer *t, struct vn_search **ret_search);

@@ -114,7 +114,7 @@ Test(gradients, conv)
                     &(struct vn_conv){5 + i, 11 - i, channels[i], channels[8 - i], k, stride});
 }
 
-/* --- shortcut and batch-norm ------------------------------------------------------------------*/
+/* --- shortcut and batch-norm ----------------------------------------------------------------- */
 
 Test(gradients, shortcut)
 {
@@ -187,7 +187,7 @@ Test(gradients, norm)
     free(coefficients), free(dx);
 }
 
-/* --- a whole network --------------------------------------------------------------------------*/
+/* --- a whole network ------------------------------------------------------------------------- */
 
 static const char description[] =
     "{\"name\": \"tiny\", \"stem_width\": 6, \"groups\": 3,"
@@ -351,7 +351,7 @@ Test(gradients, trunk_does_not_depend_on_unused_groups)
     bench_deinit(&b);
 }
 
-/* --- heads and policy -------------------------------------------------------------------------*/
+/* --- heads and policy ------------------------------------------------------------------------ */
 
 Test(gradients, heads)
 {
