@@ -67,8 +67,8 @@ void vn_policy_scores(const struct vn_network *n, const struct vn_policy *p, uin
     if (f)
         memcpy(work, features, f * sizeof *work);
     memcpy(work + f, p->embedding + (size_t)task * e, e * sizeof *work);
-    work[f + e] = budget;
-    work[f + e + 1] = thrift;
+    work[f + e] = vn_agent_wish(budget);
+    work[f + e + 1] = vn_agent_wish(thrift);
     vn_linear(work, p->w1, p->b1, inputs, hidden, h);
     vn_relu(h, hidden);
     vn_linear(h, p->w2, p->b2, hidden, m * levels, ret_scores);

@@ -1,6 +1,6 @@
 /* The search agent, inference side: features, task and wishes to log pi_b(level).
  *
- *   input  = [image features (F), embedding of the task (E), budget, thrift]
+ *   input  = [image features (F), embedding of the task (E), 8 budget - 4, 8 thrift - 4]
  *   logits = fc2(relu(fc1(input)))            (m, g + 1), one softmax per block
  * (Auto-VirtualNet, section on the search agent: all blocks in one step; ours: conditioned on
  * task and budget.) budget is the limit as a share of the full path's cost, cut to 0 .. 1. */
@@ -23,6 +23,13 @@ void vn_agent_confidence(const float *probabilities, uint32_t n, float ret[VN_AG
  * same unit, cut to 0 .. 1; 1 when there is no limit (0). Trainer and daemon both use this one. */
 float vn_agent_budget_input(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
                             uint64_t limit, uint64_t image_bytes);
+
+/* A wish (0 .. 1) as an input of fc1: spread over -4 .. 4, because two numbers must make themselves
+ * heard among dozens of image features. */
+static inline float vn_agent_wish(float wish)
+{
+    return 8 * wish - 4;
+}
 
 /* features: (F) or NULL when F = 0. work: vn_agent_work(n) floats, input and hidden layer left in
  * it (the trainer's backward pass reads them). ret_scores: (m, g + 1) log probabilities. */

@@ -56,21 +56,27 @@ void vn_policy_backward(struct vn_model *m, uint32_t task, const float *work, co
     }
 }
 
-void vn_policy_gradient(const struct vn_network *n, const float *scores, const uint8_t *level,
-                        float advantage, float entropy_weight, float *ret_dlogits)
+void vn_policy_gradient(const struct vn_network *n, const float *scores, uint32_t min_level,
+                        const uint8_t *level, float advantage, float entropy_weight,
+                        float *ret_dlogits)
 {
     uint32_t levels = n->groups + 1;
 
     for (uint32_t b = 0; b < vn_network_blocks(n); b++, scores += levels, ret_dlogits += levels) {
-        float entropy = 0;
+        float mass = 0, entropy = 0;
 
-        for (uint32_t k = 0; k < levels; k++)
-            entropy -= expf(scores[k]) * scores[k];
         for (uint32_t k = 0; k < levels; k++) {
-            float p = expf(scores[k]);
+            ret_dlogits[k] = 0;
+            mass += k < min_level ? 0 : expf(scores[k]);
+        }
+        mass = fmaxf(mass, 1e-30f);
+        for (uint32_t k = min_level; k < levels; k++)
+            entropy -= expf(scores[k]) / mass * (scores[k] - logf(mass));
+        for (uint32_t k = min_level; k < levels; k++) {
+            float p = expf(scores[k]) / mass;
 
             ret_dlogits[k] = advantage * (p - (float)(k == level[b])) +
-                             entropy_weight * p * (scores[k] + entropy);
+                             entropy_weight * p * (scores[k] - logf(mass) + entropy);
         }
     }
 }

@@ -5,9 +5,11 @@
  * sampled path; unperturbed they give the daemon's own choice, whose reward is the baseline
  * (self-critical). Reward, after the paper's objective with its density term:
  *     R(path) = -cross-entropy - rho thrift density^2
- * where density counts parameters. The gradient uses the unconstrained log pi; what that leaves
- * out, the log of the feasible paths' mass, does not depend on the path and cancels against an
- * advantage of mean zero. */
+ * where density counts parameters. Advantages are centred and scaled over the batch. Centred,
+ * because the gradient uses log pi without the limit: what that leaves out, the log of the feasible
+ * paths' mass, is the same for every path and cancels only against a mean of zero (samples are
+ * worse than the baseline on the whole, and mass would flow to levels that no sample takes).
+ * Scaled, so that the weight of the entropy bonus means the same at every loss. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -234,18 +236,39 @@ static double reward(const struct vn_trainer *t, uint32_t r)
                      s->density[r];
 }
 
+/* Rewards of sampled minus greedy paths, as seen over a batch. */
+struct advantages {
+    double mean, deviation;
+};
+
+static struct advantages measure_advantages(const struct vn_trainer *t)
+{
+    uint32_t n = t->batch.n;
+    double sum = 0, square = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        double advantage = reward(t, n + i) - reward(t, i);
+
+        sum += advantage / n;
+        square += advantage * advantage / n;
+    }
+    return (struct advantages){sum, sqrt(fmax(square - sum * sum, 0)) + 1e-6};
+}
+
 static void learn(struct vn_trainer *t, struct vn_step_result *result)
 {
     const struct vn_agent_schedule *a = &t->config->agent_schedule;
     struct vn_search *s = t->search;
     struct vn_batch *b = &t->batch;
+    struct advantages all = measure_advantages(t);
 
     for (uint32_t i = 0; i < b->n; i++) {
         double sampled = reward(t, b->n + i), greedy = reward(t, i);
+        double advantage = (sampled - greedy - all.mean) / all.deviation / b->n;
 
-        vn_policy_gradient(t->config->network, s->score + (size_t)i * s->outputs,
-                           b->level[b->n + i], (float)((sampled - greedy) / b->n),
-                           (float)(a->entropy / b->n), s->dlogits);
+        vn_policy_gradient(t->config->network, s->score + (size_t)i * s->outputs, s->min_level,
+                           b->level[b->n + i], (float)advantage, (float)(a->entropy / b->n),
+                           s->dlogits);
         vn_policy_backward(t->model, b->task[i], s->policy + (size_t)i * s->work, s->dlogits,
                            s->dfeature + (size_t)i * s->features);
         result->reward += greedy;

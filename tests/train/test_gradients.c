@@ -432,7 +432,7 @@ Test(gradients, policy)
     for (size_t i = 0; i < n->agent.hidden * outputs; i++) /* its last layer begins at zero */
         m->param[vn_model_at(m, m->layout->agent_fc2_weight) + i] = (float)vn_rng_normal(&rng) / 4;
     policy_value(m, features, level, work, scores);
-    vn_policy_gradient(n, scores, level, 0.7f, 0.3f, dlogits);
+    vn_policy_gradient(n, scores, 0, level, 0.7f, 0.3f, dlogits);
     vn_policy_backward(m, 1, work, dlogits, df);
     for (size_t i = 0; i < m->n; i += 3) {
         float was = m->param[i];
