@@ -57,10 +57,11 @@ const struct vn_config_field vn_agent_schedule_fields[] = {
     COUNT(vn_agent_schedule, epochs, 3, 1, 1000),
     /* the backbone is trained on all paths first; tuning it to the agent's is an option */
     COUNT(vn_agent_schedule, backbone_epochs, 0, 0, 1000),
-    /* policy gradients are noisy: a batch twice the backbone's */
-    COUNT(vn_agent_schedule, batch, 256, 1, 4096),
+    /* the two wishes take many small steps to be heard: with 256 the policy had hardly moved after
+     * as many images */
+    COUNT(vn_agent_schedule, batch, 64, 1, 4096),
     REAL(vn_agent_schedule, rate, 0.01, 1e-6, 10),
-    REAL(vn_agent_schedule, entropy, 0.01, 0, 10),
+    REAL(vn_agent_schedule, entropy, 0.03, 0, 10),
     REAL(vn_agent_schedule, density, 1, 0, 100),
     /* below this even the fixed part of a small store does not fit */
     REAL(vn_agent_schedule, min_budget, 0.1, 0.001, 1),
