@@ -91,8 +91,8 @@ static void check_policy(const char *agent)
     for (uint32_t i = 0; i < inputs; i++)
         x[i] = i < f            ? (double)features[i]
                : i < f + e      ? (double)embedding[2 * e + i - f]
-               : i < inputs - 1 ? 0.25
-                                : 0.75;
+               : i < inputs - 1 ? 8 * 0.25 - 4 /* wishes are spread over -4 .. 4 */
+                                : 8 * 0.75 - 4;
     for (uint32_t o = 0; o < outputs; o++) {
         double sum = 0;
 
