@@ -10,7 +10,7 @@
 
 #define MIB UINT64_C(1048576)
 
-static const char *const kernel_words[] = {"auto", "ref", "gemm", NULL};
+static const char *const kernel_words[] = {"auto", "direct", "gemm", "ref", NULL};
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 #define KEY(key, kind, ...)                                                                        \

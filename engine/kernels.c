@@ -10,7 +10,9 @@
 
 const struct vn_kernels *vn_kernels_find(const char *name)
 {
-    if (!strcmp(name, "auto") || !strcmp(name, vn_kernels_gemm.name))
+    if (!strcmp(name, "auto") || !strcmp(name, "direct"))
+        return vn_kernels_direct(NULL);
+    if (!strcmp(name, vn_kernels_gemm.name))
         return &vn_kernels_gemm;
     if (!strcmp(name, vn_kernels_ref.name))
         return &vn_kernels_ref;
@@ -29,7 +31,8 @@ size_t vn_conv_strip(const struct vn_conv *c)
 
 size_t vn_conv_work(const struct vn_conv *c)
 {
-    return vn_conv_strip(c) * vn_conv_pixel_floats(c); /* ref needs (Co), which is less */
+    return vn_conv_strip(c) * vn_conv_pixel_floats(c); /* ref needs (Co) and direct
+                                                               (k, Ci), which is less */
 }
 
 /* One output pixel: the mean of the up to s x s input pixels under it. */

@@ -36,7 +36,11 @@ struct vn_kernels {
 extern const struct vn_kernels vn_kernels_ref;  /* plain loops: the oracle */
 extern const struct vn_kernels vn_kernels_gemm; /* im2col strips and OpenBLAS */
 
-/* By name, or NULL; "auto" is the fastest for this processor. */
+/* Register tiles over pixels and channels. isa: "generic", "avx2", "avx512", or NULL for the best
+ * of this processor. NULL when there is none of that name, or the processor cannot run it. */
+const struct vn_kernels *vn_kernels_direct(const char *isa);
+
+/* By name, "ref", "gemm" or "direct", or NULL; "auto" is the fastest: "direct". */
 const struct vn_kernels *vn_kernels_find(const char *name);
 
 /* Floats of work space that any implementation needs for this convolution. */

@@ -4,22 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct vn_taps_kernels *kernels(void)
-{
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f"))
-        return &vn_taps_kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &vn_taps_kernels_avx2;
-#endif
-    return &vn_taps_kernels_generic;
-}
+#include "engine/network.h"
+#include "engine/taps.h"
 
 /* --- which pixel sees which taps -------------------------------------------------------------- */
 
-static int taps_init(struct vn_taps *t, uint32_t pixels, uint32_t taps)
+static int taps_init(struct vn_taps *t, uint32_t pixels, uint32_t taps, uint32_t run)
 {
     *t = (struct vn_taps){
+        .run = run,
         .in_offset = malloc((pixels + 1) * sizeof(uint32_t)),
         .out_offset = malloc((pixels + 1) * sizeof(uint32_t)),
         .tap_offset = malloc((taps + 1) * sizeof(uint32_t)),
@@ -42,7 +35,7 @@ static int forward_init(struct vn_conv_plan *p)
     const struct vn_conv *s = &p->shape;
     struct vn_taps *t = &p->forward;
     uint32_t pitch = s->w + 2 * p->pad;
-    int r = taps_init(t, p->ho * p->wo, s->k * s->k);
+    int r = taps_init(t, p->ho * p->wo, s->k, s->k * s->ci);
 
     if (r)
         return r;
@@ -52,12 +45,10 @@ static int forward_init(struct vn_conv_plan *p)
             t->out_offset[t->n_pixels] = t->n_pixels * s->co;
             t->n_pixels++;
         }
-    for (uint32_t ky = 0; ky < s->k; ky++)
-        for (uint32_t kx = 0; kx < s->k; kx++) {
-            t->tap_offset[t->n_taps] = (ky * pitch + kx) * s->ci;
-            t->tap[t->n_taps] = t->n_taps;
-            t->n_taps++;
-        }
+    for (uint32_t ky = 0; ky < s->k; ky++) {
+        t->tap_offset[t->n_taps] = ky * pitch * s->ci;
+        t->tap[t->n_taps++] = ky * s->k;
+    }
     return 0;
 }
 
@@ -69,7 +60,7 @@ static int phase_init(struct vn_conv_plan *p, struct vn_taps *t, uint32_t py, ui
     uint32_t pitch = p->wo + 2 * p->pad;
     uint32_t ny = py < s->k ? (s->k - py - 1) / s->stride + 1 : 0;
     uint32_t nx = px < s->k ? (s->k - px - 1) / s->stride + 1 : 0;
-    int r = taps_init(t, s->h * s->w, ny * nx);
+    int r = taps_init(t, s->h * s->w, ny * nx, s->co);
 
     if (r)
         return r;
@@ -139,9 +130,40 @@ void vn_conv_pad(const float *src, uint32_t h, uint32_t w, uint32_t c, uint32_t 
     memset(dst, 0, pad * pitch * sizeof *dst);
 }
 
+#define TAPS_MAX (VN_KERNEL_MAX * VN_KERNEL_MAX)
+
+/* out = or += the values of all pixels, co each. */
+static void apply(const struct vn_taps *t, const float *in, uint32_t co, const float *w,
+                  bool accumulate, float *out)
+{
+    const struct vn_taps_kernels *kernels = vn_taps_find(NULL);
+    const uint32_t pixels = vn_taps_pixels(kernels);
+    const float *x[TAPS_MAX * VN_TAPS_PIXELS_MAX];
+    float *y[VN_TAPS_PIXELS_MAX];
+    struct vn_taps_tile tile = {.n_runs = t->n_taps,
+                                .run = t->run,
+                                .x = x,
+                                .w = w,
+                                .co = co,
+                                .end = accumulate ? VN_TAPS_ADD : VN_TAPS_STORE,
+                                .y = y};
+
+    for (uint32_t first = 0; first < t->n_pixels; first += pixels) {
+        tile.n = t->n_pixels - first < pixels ? t->n_pixels - first : pixels;
+        for (uint32_t i = 0; i < pixels; i++) {
+            uint32_t p = first + (i < tile.n ? i : 0);
+
+            y[i] = out + t->out_offset[p];
+            for (uint32_t tap = 0; tap < t->n_taps; tap++)
+                x[tap * pixels + i] = in + t->in_offset[p] + t->tap_offset[tap];
+        }
+        vn_taps_tile(kernels, &tile);
+    }
+}
+
 void vn_conv_forward(const struct vn_conv_plan *p, const float *xp, const float *w, float *y)
 {
-    kernels()->apply(&p->forward, xp, p->shape.ci, p->shape.co, w, false, y);
+    apply(&p->forward, xp, p->shape.co, w, false, y);
 }
 
 void vn_conv_pack_dx(const struct vn_conv_plan *p, const float *w, float *wt)
@@ -164,12 +186,24 @@ void vn_conv_backward_x(const struct vn_conv_plan *p, const float *dyp, const fl
     uint32_t ci = p->shape.ci, co = p->shape.co;
 
     for (uint32_t i = 0; i < p->n_phases; i++) {
-        kernels()->apply(&p->phase[i], dyp, co, ci, wt, accumulate, dx);
+        apply(&p->phase[i], dyp, ci, wt, accumulate, dx);
         wt += (size_t)p->phase[i].n_taps * ci * co;
     }
 }
 
 void vn_conv_backward_w(const struct vn_conv_plan *p, const float *xp, const float *dy, float *dw)
 {
-    kernels()->outer(&p->forward, xp, p->shape.ci, p->shape.co, dy, dw);
+    const struct vn_taps_kernels *kernels = vn_taps_find(NULL);
+    const struct vn_taps *t = &p->forward;
+
+    for (uint32_t i = 0; i < t->n_taps; i++)
+        vn_taps_outer(kernels, &(struct vn_taps_outer){
+                                   .n_pixels = t->n_pixels,
+                                   .x = xp + t->tap_offset[i],
+                                   .offset = t->in_offset,
+                                   .rows = t->run,
+                                   .co = p->shape.co,
+                                   .dy = dy,
+                                   .dw = dw + (size_t)t->tap[i] * p->shape.ci * p->shape.co,
+                               });
 }

@@ -1,6 +1,6 @@
 /* Convolution for training: forward, gradient of the input, gradient of the weights, for one image
  * at a time (the caller's threads take different images). Direct, without im2col: the image is
- * copied once with a border of zeros, and a register tile of pixels x channels walks the taps.
+ * copied once with a border of zeros, and the register tiles of engine/taps.h walk the taps.
  *
  * Dimensions as in engine/kernels.h: x (H, W, Ci), w (k, k, Ci, Co), y (Ho, Wo, Co). */
 #pragma once
@@ -12,16 +12,18 @@
 #include "base/cleanup.h"
 #include "engine/kernels.h"
 
-/* A set of pixels that all see the same taps: value[p] = sum over taps and channels c of
- * in[in_offset[p] + tap_offset[t] + c] * w[t][c][...]. Forward has one set, the input gradient one
- * for each residue of the stride. */
+/* A set of pixels that all see the same taps: value[p] = sum over taps and rows c of
+ * in[in_offset[p] + tap_offset[t] + c] * w[t][c][...]. Forward has one set, in which the taps of a
+ * kernel row are one, as they lie side by side; the input gradient has one for each residue of the
+ * stride. */
 struct vn_taps {
+    uint32_t run; /* rows of a tap */
     uint32_t n_pixels;
     uint32_t *in_offset;  /* (n_pixels) floats into the padded operand */
     uint32_t *out_offset; /* (n_pixels) floats into the result */
     uint32_t n_taps;
     uint32_t *tap_offset; /* (n_taps) floats */
-    uint32_t *tap;        /* (n_taps) index ky * k + kx of the weight */
+    uint32_t *tap;        /* (n_taps) index ky * k + kx of the (first) weight */
 };
 
 #define VN_CONV_STRIDE_MAX 4 /* of convolutions whose input gradient is wanted */
@@ -53,16 +55,3 @@ void vn_conv_backward_x(const struct vn_conv_plan *p, const float *dyp, const fl
 
 /* dw (k, k, Ci, Co) += the gradient; xp is the padded x, dy (Ho, Wo, Co). */
 void vn_conv_backward_w(const struct vn_conv_plan *p, const float *xp, const float *dy, float *dw);
-
-/* The inner loops, one table for each instruction set they are compiled for. */
-struct vn_taps_kernels {
-    const char *name;
-    void (*apply)(const struct vn_taps *t, const float *in, uint32_t ci, uint32_t co,
-                  const float *w, bool accumulate, float *out);
-    /* out is (n_pixels, co) packed here */
-    void (*outer)(const struct vn_taps *t, const float *in, uint32_t ci, uint32_t co,
-                  const float *dy, float *dw);
-};
-
-extern const struct vn_taps_kernels vn_taps_kernels_generic, vn_taps_kernels_avx2,
-    vn_taps_kernels_avx512;

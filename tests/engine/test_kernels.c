@@ -1,5 +1,5 @@
-/* ref against loops in double precision, gemm against ref; operands end at guard pages, so that a
- * read outside them ends the test. */
+/* ref against loops in double precision, all others likewise; operands lie against guard pages, at
+ * their end and at their start, so that an access outside them ends the test. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,10 +8,11 @@
 #include <unistd.h>
 
 #include "engine/kernels.h"
+#include "engine/taps.h"
 #include "support.h"
 
-/* Floats that end where a page without access starts. Four-byte alignment is all that kernels may
- * expect. */
+/* Floats between pages without access: they end where one starts, or start where one ends.
+ * Four-byte alignment is all that kernels may expect. */
 struct guarded {
     float *x;
     size_t n;
@@ -19,16 +20,20 @@ struct guarded {
     size_t bytes;
 };
 
-static struct guarded guarded(size_t n)
+enum flush { AT_END, AT_START };
+
+static struct guarded guarded(size_t n, enum flush flush)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t bytes = (n * sizeof(float) + page - 1) / page * page;
-    uint8_t *map =
-        mmap(NULL, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *map = mmap(NULL, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    float *x = (float *)(map + page);
 
     cr_assert_neq(map, MAP_FAILED);
-    cr_assert_eq(mprotect(map + bytes, page, PROT_NONE), 0);
-    return (struct guarded){(float *)(map + bytes) - n, n, map, bytes + page};
+    cr_assert_eq(mprotect(x, bytes, PROT_READ | PROT_WRITE), 0);
+    if (flush == AT_END)
+        x = (float *)(map + page + bytes) - n;
+    return (struct guarded){x, n, map, bytes + 2 * page};
 }
 
 static void guarded_deinit(struct guarded *g)
@@ -36,9 +41,9 @@ static void guarded_deinit(struct guarded *g)
     munmap(g->map, g->bytes);
 }
 
-static struct guarded guarded_normal(struct vn_rng *r, size_t n, float scale)
+static struct guarded guarded_normal(struct vn_rng *r, size_t n, float scale, enum flush flush)
 {
-    struct guarded g = guarded(n);
+    struct guarded g = guarded(n, flush);
 
     fill_normal(r, g.x, n, scale);
     return g;
@@ -77,27 +82,27 @@ static void operands_deinit(struct operands *o)
     guarded_deinit(&o->start);
 }
 
-static struct operands operands(const struct vn_conv *c, uint64_t seed)
+static struct operands operands(const struct vn_conv *c, uint64_t seed, enum flush flush)
 {
     struct vn_rng r = {seed};
     size_t outputs =
         (size_t)((c->h + c->stride - 1) / c->stride) * ((c->w + c->stride - 1) / c->stride) * c->co;
 
     return (struct operands){
-        .x = guarded_normal(&r, (size_t)c->h * c->w * c->ci, 1),
-        .weight = guarded_normal(&r, (size_t)c->k * c->k * c->ci * c->co, 1),
-        .scale = guarded_normal(&r, c->co, 1),
-        .bias = guarded_normal(&r, c->co, 1),
-        .start = guarded_normal(&r, outputs, 1),
+        .x = guarded_normal(&r, (size_t)c->h * c->w * c->ci, 1, flush),
+        .weight = guarded_normal(&r, (size_t)c->k * c->k * c->ci * c->co, 1, flush),
+        .scale = guarded_normal(&r, c->co, 1, flush),
+        .bias = guarded_normal(&r, c->co, 1, flush),
+        .start = guarded_normal(&r, outputs, 1, flush),
         .outputs = outputs,
     };
 }
 
 /* y of one kernel, from a copy of `start`. */
 static struct guarded run(const struct vn_kernels *k, const struct vn_conv *c, enum vn_epilogue e,
-                          const struct operands *o)
+                          const struct operands *o, enum flush flush)
 {
-    struct guarded y = guarded(o->outputs), work = guarded(vn_conv_work(c));
+    struct guarded y = guarded(o->outputs, flush), work = guarded(vn_conv_work(c), flush);
 
     memcpy(y.x, o->start.x, o->outputs * sizeof(float));
     memset(work.x, 0xff, work.n * sizeof(float)); /* NaN: contents are irrelevant */
@@ -114,11 +119,34 @@ static double tolerance(const struct vn_conv *c)
     return 4e-6 * (1 + (double)c->k * c->k * c->ci);
 }
 
-static void compare(const struct vn_conv *c, enum vn_epilogue e, uint64_t seed)
+/* Every implementation that this processor can run. */
+static const struct vn_kernels *implementation(int i)
 {
-    _cleanup_(operands_deinit) struct operands o = operands(c, seed);
-    _cleanup_(guarded_deinit) struct guarded ref = run(&vn_kernels_ref, c, e, &o);
-    _cleanup_(guarded_deinit) struct guarded gemm = run(&vn_kernels_gemm, c, e, &o);
+    static const char *const isas[] = {"generic", "avx2", "avx512"};
+
+    return i == 0 ? &vn_kernels_ref : i == 1 ? &vn_kernels_gemm : vn_kernels_direct(isas[i - 2]);
+}
+#define N_IMPLEMENTATIONS 5
+
+static void expect_near(const struct vn_kernels *k, const struct vn_conv *c, enum vn_epilogue e,
+                        uint64_t seed, enum flush flush, const struct operands *o,
+                        const double *expected)
+{
+    _cleanup_(guarded_deinit) struct guarded y = run(k, c, e, o, flush);
+
+    for (size_t i = 0; i < o->outputs; i++)
+        cr_assert(fabs((double)y.x[i] - expected[i]) <= tolerance(c),
+                  "%s seed=%llu h=%u w=%u ci=%u co=%u k=%u stride=%u epilogue=%d flush=%d "
+                  "output %zu: %.9g, in double precision %.9g",
+                  k->name, (unsigned long long)seed, c->h, c->w, c->ci, c->co, c->k, c->stride,
+                  (int)e, (int)flush, i, (double)y.x[i], expected[i]);
+}
+
+static void compare_flush(const struct vn_conv *c, enum vn_epilogue e, uint64_t seed,
+                          enum flush flush)
+{
+    _cleanup_(operands_deinit) struct operands o = operands(c, seed, flush);
+    double *expected = malloc(o.outputs * sizeof *expected);
     uint32_t wo = (c->w + c->stride - 1) / c->stride;
 
     for (size_t i = 0; i < o.outputs; i++) {
@@ -128,29 +156,34 @@ static void compare(const struct vn_conv *c, enum vn_epilogue e, uint64_t seed)
                                                         (int64_t)(p % wo), channel) +
                    (double)o.bias.x[channel];
 
-        v = e == VN_CONV_ADD ? (double)o.start.x[i] + v : v > 0 ? v : 0;
-        cr_assert(fabs((double)ref.x[i] - v) <= tolerance(c) &&
-                      fabs((double)gemm.x[i] - v) <= tolerance(c),
-                  "seed=%llu h=%u w=%u ci=%u co=%u k=%u stride=%u epilogue=%d output %zu: "
-                  "ref %.9g gemm %.9g double %.9g",
-                  (unsigned long long)seed, c->h, c->w, c->ci, c->co, c->k, c->stride, (int)e, i,
-                  (double)ref.x[i], (double)gemm.x[i], v);
+        expected[i] = e == VN_CONV_ADD ? (double)o.start.x[i] + v : v > 0 ? v : 0;
     }
+    for (int i = 0; i < N_IMPLEMENTATIONS; i++)
+        if (implementation(i))
+            expect_near(implementation(i), c, e, seed, flush, &o, expected);
+    free(expected);
 }
 
-static const uint32_t channels[] = {1, 3, 7, 8, 9, 15, 16, 17};
+static void compare(const struct vn_conv *c, enum vn_epilogue e, uint64_t seed)
+{
+    compare_flush(c, e, seed, AT_END);
+    compare_flush(c, e, seed, AT_START);
+}
+
+/* Around every width of a vector and of a tile. */
+static const uint32_t channels[] = {1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 64};
 #define N_CHANNELS (sizeof channels / sizeof channels[0])
 
 Test(kernels, conv_channels, .timeout = 100)
 {
     for (size_t i = 0; i < N_CHANNELS; i++)
-        for (size_t o = 0; o < N_CHANNELS; o++)
-            for (uint32_t stride = 1; stride <= 2; stride++) {
-                struct vn_conv c = {5, 6, channels[i], channels[o], 3, stride};
+        for (size_t o = 0; o < N_CHANNELS; o++) {
+            uint32_t stride = 1u << (i + o) % 3; /* 1, 2, 4 */
+            struct vn_conv c = {5, 7, channels[i], channels[o], 3, stride};
 
-                compare(&c, VN_CONV_RELU, i * 100 + o);
-                compare(&c, VN_CONV_ADD, i * 100 + o);
-            }
+            compare(&c, VN_CONV_RELU, i * 100 + o);
+            compare(&c, VN_CONV_ADD, i * 100 + o);
+        }
 }
 
 Test(kernels, conv_shapes, .timeout = 100)
@@ -163,10 +196,90 @@ Test(kernels, conv_shapes, .timeout = 100)
                 for (uint32_t stride = 1; stride <= 4; stride++) {
                     struct vn_conv c = {sides[h], sides[w], 2, 3, k, stride};
 
-                    compare(&c, (h + w + k) % 2 ? VN_CONV_ADD : VN_CONV_RELU,
-                            h * 1000 + w * 100 + k * 10 + stride);
+                    compare_flush(&c, (h + w + k) % 2 ? VN_CONV_ADD : VN_CONV_RELU,
+                                  h * 1000 + w * 100 + k * 10 + stride, (h + stride) % 2);
                 }
     compare(&(struct vn_conv){40, 40, 3, 5, 11, 32}, VN_CONV_RELU, 1);
+    compare(&(struct vn_conv){23, 19, 3, 33, 11, 2}, VN_CONV_ADD, 2);
+    compare(&(struct vn_conv){1, 1, 1, 1, 1, 1}, VN_CONV_ADD, 3);
+}
+
+/* A number of the result is the same, to the bit, whatever is computed with it: one column alone
+ * and among others, one pixel alone and among others. */
+Test(kernels, direct_neighbours)
+{
+    const struct vn_conv all = {1, 13, 21, 57, 1, 1}, pixel = {1, 1, 21, 57, 1, 1};
+    const struct vn_conv column = {1, 13, 21, 1, 1, 1};
+
+    for (int i = 2; i < N_IMPLEMENTATIONS; i++) {
+        _cleanup_(operands_deinit) struct operands o = operands(&all, (uint64_t)i, AT_END);
+        float weight[21], y[13], start[13], work[1 << 12];
+        _cleanup_(guarded_deinit) struct guarded whole = guarded(o.outputs, AT_END);
+
+        if (!implementation(i))
+            continue;
+        memcpy(whole.x, o.start.x, o.outputs * sizeof(float));
+        implementation(i)->conv(&all, VN_CONV_ADD, o.x.x, o.weight.x, o.scale.x, o.bias.x, whole.x,
+                                work);
+        for (uint32_t c = 0; c < 57; c++) {
+            for (uint32_t r = 0; r < 21; r++)
+                weight[r] = o.weight.x[r * 57 + c];
+            for (uint32_t p = 0; p < 13; p++)
+                start[p] = y[p] = o.start.x[p * 57 + c];
+            implementation(i)->conv(&column, VN_CONV_ADD, o.x.x, weight, o.scale.x + c,
+                                    o.bias.x + c, y, work);
+            for (uint32_t p = 0; p < 13; p++)
+                cr_assert(y[p] == whole.x[p * 57 + c], "%s column %u pixel %u from %g: %a and %a",
+                          implementation(i)->name, c, p, (double)start[p], (double)y[p],
+                          (double)whole.x[p * 57 + c]);
+        }
+        for (uint32_t p = 0; p < 13; p++) {
+            implementation(i)->conv(&pixel, VN_CONV_ADD, o.x.x + p * 21, o.weight.x, o.scale.x,
+                                    o.bias.x, o.start.x + p * 57, work);
+            cr_assert_arr_eq(o.start.x + p * 57, whole.x + p * 57, 57 * sizeof(float));
+        }
+    }
+}
+
+/* The weight gradient's tile against its definition. */
+static void compare_outer(const struct vn_taps_kernels *k, uint32_t rows, uint32_t co,
+                          enum flush flush)
+{
+    enum { PIXELS = 11 };
+    struct vn_rng r = {rows * 100 + co};
+    uint32_t offset[PIXELS];
+    _cleanup_(guarded_deinit) struct guarded x =
+        guarded_normal(&r, (size_t)rows * PIXELS, 1, flush);
+    _cleanup_(guarded_deinit) struct guarded dy = guarded_normal(&r, (size_t)co * PIXELS, 1, flush);
+    _cleanup_(guarded_deinit) struct guarded dw = guarded_normal(&r, (size_t)rows * co, 1, flush);
+    double *expected = malloc((size_t)rows * co * sizeof *expected);
+
+    for (uint32_t p = 0; p < PIXELS; p++)
+        offset[p] = (PIXELS - 1 - p) * rows;
+    for (uint32_t i = 0; i < rows * co; i++) {
+        expected[i] = (double)dw.x[i];
+        for (uint32_t p = 0; p < PIXELS; p++)
+            expected[i] += (double)x.x[offset[p] + i / co] * (double)dy.x[p * co + i % co];
+    }
+    vn_taps_outer(k, &(struct vn_taps_outer){PIXELS, x.x, offset, rows, co, dy.x, dw.x});
+    for (uint32_t i = 0; i < rows * co; i++) /* 4e-6 for each addition, as above */
+        cr_assert(fabs((double)dw.x[i] - expected[i]) < 4e-6 * (PIXELS + 1),
+                  "%s rows=%u co=%u flush=%d at %u: %.9g, in double precision %.9g", k->name, rows,
+                  co, (int)flush, i, (double)dw.x[i], expected[i]);
+    free(expected);
+}
+
+Test(kernels, weight_gradient)
+{
+    static const char *const isas[] = {"generic", "avx2", "avx512"};
+
+    for (int isa = 0; isa < 3; isa++)
+        for (size_t i = 0; i < N_CHANNELS * N_CHANNELS && vn_taps_find(isas[isa]); i++) {
+            const struct vn_taps_kernels *k = vn_taps_find(isas[isa]);
+
+            compare_outer(k, channels[i / N_CHANNELS], channels[i % N_CHANNELS], AT_END);
+            compare_outer(k, channels[i / N_CHANNELS], channels[i % N_CHANNELS], AT_START);
+        }
 }
 
 /* Larger than one strip of the unrolled operand: 33 x 31 pixels of 9 * 40 + 17 floats are 385,671
@@ -185,7 +298,11 @@ Test(kernels, find)
 {
     cr_assert_eq(vn_kernels_find("ref"), &vn_kernels_ref);
     cr_assert_eq(vn_kernels_find("gemm"), &vn_kernels_gemm);
-    cr_assert_eq(vn_kernels_find("auto"), &vn_kernels_gemm);
+    cr_assert_not_null(vn_kernels_direct(NULL));
+    cr_assert_eq(vn_kernels_find("direct"), vn_kernels_direct(NULL));
+    cr_assert_eq(vn_kernels_find("auto"), vn_kernels_direct(NULL));
+    cr_assert_str_eq(vn_kernels_direct("generic")->name, "direct-generic"); /* runs anywhere */
+    cr_assert_null(vn_kernels_direct("mmx"));
     cr_assert_null(vn_kernels_find("fast"));
     cr_assert_eq(vn_kernels_gemm.prepare(&(struct vn_conv){8, 8, 16, 16, 3, 1}), 0);
 }
@@ -199,8 +316,9 @@ Test(kernels, shortcut)
     for (int i = 0; i < 5 * 5 * 3; i++) {
         uint32_t h = sides[i % 5], w = sides[i / 5 % 5], s = 1u << i / 25, ci = 3, co = ci + i % 2;
         uint32_t ho = (h + s - 1) / s, wo = (w + s - 1) / s;
-        _cleanup_(guarded_deinit) struct guarded x = guarded_normal(&r, (size_t)h * w * ci, 1);
-        _cleanup_(guarded_deinit) struct guarded y = guarded((size_t)ho * wo * co);
+        _cleanup_(guarded_deinit) struct guarded x =
+            guarded_normal(&r, (size_t)h * w * ci, 1, AT_END);
+        _cleanup_(guarded_deinit) struct guarded y = guarded((size_t)ho * wo * co, AT_END);
 
         memset(y.x, 0xff, y.n * sizeof(float));
         vn_shortcut(h, w, ci, co, s, x.x, y.x);

@@ -239,6 +239,11 @@ Test(session, gemm_computes_the_definition, .timeout = 60)
     check_kernels("gemm");
 }
 
+Test(session, direct_computes_the_definition, .timeout = 60)
+{
+    check_kernels("direct");
+}
+
 /* A second run of the same plan gives the same bits: nothing is left over in the arena. */
 Test(session, runs_do_not_depend_on_earlier_ones)
 {

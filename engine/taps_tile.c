@@ -1,0 +1,249 @@
+/* Tiles of one vector width for one instruction set: VN_ISA names it, VN_LANES floats make a vector
+ * and VN_PIXELS pixels a tile, so many that with two vectors of columns for each the sums, the
+ * weights and one operand just fit the registers. Loops over pixels and vectors have constant
+ * bounds and are unrolled; `part` is the number of columns in the last vector where that is not
+ * whole, else VN_LANES. */
+#include <stdbool.h>
+#include <string.h>
+
+#include "engine/taps.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+typedef float vec __attribute__((vector_size(4 * VN_LANES), aligned(4), may_alias));
+typedef int32_t mask __attribute__((vector_size(4 * VN_LANES), aligned(4), may_alias));
+
+INLINE vec load(const float *from)
+{
+    return *(const vec *)from;
+}
+
+static vec load_part(const float *from, uint32_t part)
+{
+    float lanes[VN_LANES] = {0};
+
+    memcpy(lanes, from, part * sizeof *lanes);
+    return load(lanes);
+}
+
+static void store_part(float *to, vec v, uint32_t part)
+{
+    float lanes[VN_LANES];
+
+    *(vec *)lanes = v;
+    memcpy(to, lanes, part * sizeof *lanes);
+}
+
+/* How many of `rows` rows of co floats can be read from `column` on by `width` floats at once
+ * without leaving the operand. */
+INLINE size_t whole_rows(size_t rows, uint32_t co, uint32_t column, uint32_t width)
+{
+    size_t floats = rows * co;
+
+    return floats < column + width ? 0 : (floats - column - width) / co + 1;
+}
+
+INLINE vec finish(enum vn_taps_end end, vec sum, vec scale, vec bias, vec before)
+{
+    switch (end) {
+    case VN_TAPS_STORE:
+        return sum;
+    case VN_TAPS_ADD:
+        return before + sum;
+    case VN_TAPS_SCALE_RELU:
+        sum = scale * sum + bias;
+        return (vec)((mask)sum & (mask)(sum > 0));
+    default:
+        return before + (scale * sum + bias);
+    }
+}
+
+/* Column vector `column` of all wanted pixels; `part` columns of it are stored. */
+INLINE void end_vector(const struct vn_taps_tile *t, const vec *sum, int pixels, int vectors,
+                       uint32_t column, uint32_t part)
+{
+    const bool scaled = t->end == VN_TAPS_SCALE_RELU || t->end == VN_TAPS_SCALE_ADD;
+    const bool adds = t->end == VN_TAPS_ADD || t->end == VN_TAPS_SCALE_ADD;
+    vec scale = {0}, bias = {0};
+
+    if (scaled) {
+        scale = part == VN_LANES ? load(t->scale + column) : load_part(t->scale + column, part);
+        bias = part == VN_LANES ? load(t->bias + column) : load_part(t->bias + column, part);
+    }
+    UNROLL for (int p = 0; p < pixels; p++)
+    {
+        float *y;
+        vec before = {0};
+
+        if ((uint32_t)p >= t->n)
+            return;
+        y = t->y[p] + column;
+        if (adds)
+            before = part == VN_LANES ? load(y) : load_part(y, part);
+        if (part == VN_LANES)
+            *(vec *)y = finish(t->end, sum[p * vectors], scale, bias, before);
+        else
+            store_part(y, finish(t->end, sum[p * vectors], scale, bias, before), part);
+    }
+}
+
+/* The end of a run for rows that vectors cannot read without leaving the operand; `part` columns
+ * of the last vector exist. Out of line, so that it leaves the registers of the others alone. */
+static __attribute__((noinline)) void last_rows(vec *sum, const float *const *x, size_t n,
+                                                const float *row, uint32_t co, uint32_t part,
+                                                int pixels, int vectors)
+{
+    for (size_t c = 0; c < n; c++, row += co) {
+        vec weight[2];
+
+        if (vectors == 2)
+            weight[0] = load(row);
+        weight[vectors - 1] = load_part(row + (vectors - 1) * VN_LANES, part);
+        for (int p = 0; p < pixels; p++)
+            for (int v = 0; v < vectors; v++)
+                sum[p * vectors + v] += weight[v] * x[p][c];
+    }
+}
+
+INLINE void tile(const struct vn_taps_tile *t, int pixels, int vectors, uint32_t column,
+                 uint32_t columns)
+{
+    const uint32_t width = (uint32_t)vectors * VN_LANES, part = columns - width + VN_LANES;
+    const uint32_t co = t->co;
+    size_t whole = whole_rows((size_t)t->n_runs * t->run, co, column, width);
+    const float *row = t->w + column;
+    vec sum[VN_PIXELS * 2], weight[2];
+
+    UNROLL for (int i = 0; i < pixels * vectors; i++) sum[i] = (vec){0};
+    for (uint32_t r = 0; r < t->n_runs; r++) {
+        const size_t fast = whole < t->run ? whole : t->run;
+        const float *x[VN_PIXELS];
+
+        UNROLL for (int p = 0; p < pixels; p++) x[p] = t->x[r * VN_PIXELS + (uint32_t)p];
+        for (size_t c = 0; c < fast; c++, row += co) {
+            UNROLL for (int v = 0; v < vectors; v++) weight[v] = load(row + v * VN_LANES);
+            UNROLL for (int p = 0; p < pixels; p++)
+            {
+                UNROLL for (int v = 0; v < vectors; v++) sum[p * vectors + v] +=
+                    weight[v] * x[p][c];
+            }
+        }
+        whole -= fast;
+        if (fast < t->run) {
+            const float *rest[VN_PIXELS];
+            vec sums[VN_PIXELS * 2];
+
+            UNROLL for (int p = 0; p < pixels; p++) rest[p] = x[p] + fast;
+            UNROLL for (int i = 0; i < pixels * vectors; i++) sums[i] = sum[i];
+            last_rows(sums, rest, t->run - fast, row, co, part, pixels, vectors);
+            UNROLL for (int i = 0; i < pixels * vectors; i++) sum[i] = sums[i];
+            row += (t->run - fast) * co;
+        }
+    }
+    if (vectors == 2)
+        end_vector(t, sum, pixels, vectors, column, VN_LANES);
+    column += (uint32_t)(vectors - 1) * VN_LANES;
+    end_vector(t, sum + vectors - 1, pixels, vectors, column, part);
+}
+
+/* Half a tile where that is enough: small images are few pixels. */
+INLINE void tile_of_either(const struct vn_taps_tile *t, int vectors, uint32_t column,
+                           uint32_t columns)
+{
+    if (t->n <= VN_PIXELS / 2)
+        tile(t, VN_PIXELS / 2, vectors, column, columns);
+    else
+        tile(t, VN_PIXELS, vectors, column, columns);
+}
+
+/* --- weight gradient -------------------------------------------------------------------------- */
+
+/* Rows `first` .. first + rows of dw. */
+INLINE void outer(const struct vn_taps_outer *t, uint32_t first, int rows, int vectors,
+                  uint32_t column, uint32_t columns)
+{
+    const uint32_t part = columns - (uint32_t)(vectors - 1) * VN_LANES, co = t->co;
+    const size_t whole = whole_rows(t->n_pixels, co, column, (uint32_t)vectors * VN_LANES);
+    vec sum[VN_PIXELS * 2], d[2];
+    float *dw = t->dw + (size_t)first * co + column;
+
+    UNROLL for (int i = 0; i < rows * vectors; i++) sum[i] = (vec){0};
+    for (size_t p = 0; p < t->n_pixels; p++) {
+        const float *x = t->x + t->offset[p] + first, *dy = t->dy + p * co + column;
+
+        if (vectors == 2)
+            d[0] = load(dy);
+        if (p < whole)
+            d[vectors - 1] = load(dy + (vectors - 1) * VN_LANES);
+        else
+            d[vectors - 1] = load_part(dy + (vectors - 1) * VN_LANES, part);
+        UNROLL for (int c = 0; c < rows; c++)
+        {
+            UNROLL for (int v = 0; v < vectors; v++) sum[c * vectors + v] += d[v] * x[c];
+        }
+    }
+    UNROLL for (int c = 0; c < rows; c++)
+    {
+        float *to = dw + (size_t)c * co + (vectors - 1) * VN_LANES;
+
+        if (vectors == 2)
+            *(vec *)(to - VN_LANES) += sum[c * 2];
+        if (part == VN_LANES)
+            *(vec *)to += sum[c * vectors + vectors - 1];
+        else
+            store_part(to, load_part(to, part) + sum[c * vectors + vectors - 1], part);
+    }
+}
+
+INLINE void outer_all(const struct vn_taps_outer *t, int vectors, uint32_t column, uint32_t columns)
+{
+    uint32_t row = 0;
+
+    for (; row + VN_PIXELS <= t->rows; row += VN_PIXELS)
+        outer(t, row, VN_PIXELS, vectors, column, columns);
+    for (; row + 2 <= t->rows; row += 2)
+        outer(t, row, 2, vectors, column, columns);
+    if (row < t->rows)
+        outer(t, row, 1, vectors, column, columns);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+#define NAME_(what, pixels, columns, isa) vn_f32_##what##_##pixels##x##columns##__##isa
+#define NAME(what, pixels, columns, isa) NAME_(what, pixels, columns, isa)
+#define TABLE_(isa, lanes) vn_taps_width_##isa##_##lanes
+#define TABLE(isa, lanes) TABLE_(isa, lanes)
+
+static void NAME(conv, VN_PIXELS, VN_LANES, VN_ISA)(const struct vn_taps_tile *t, uint32_t column,
+                                                    uint32_t columns)
+{
+    tile_of_either(t, 1, column, columns);
+}
+
+static void NAME(conv, VN_PIXELS, VN_LANES_2, VN_ISA)(const struct vn_taps_tile *t, uint32_t column,
+                                                      uint32_t columns)
+{
+    tile_of_either(t, 2, column, columns);
+}
+
+static void NAME(conv_dw, VN_PIXELS, VN_LANES, VN_ISA)(const struct vn_taps_outer *t,
+                                                       uint32_t column, uint32_t columns)
+{
+    outer_all(t, 1, column, columns);
+}
+
+static void NAME(conv_dw, VN_PIXELS, VN_LANES_2, VN_ISA)(const struct vn_taps_outer *t,
+                                                         uint32_t column, uint32_t columns)
+{
+    outer_all(t, 2, column, columns);
+}
+
+extern const struct vn_taps_width TABLE(VN_ISA, VN_LANES);
+const struct vn_taps_width TABLE(VN_ISA, VN_LANES) = {
+    .lanes = VN_LANES,
+    .pixels = VN_PIXELS,
+    .tile = {NAME(conv, VN_PIXELS, VN_LANES, VN_ISA), NAME(conv, VN_PIXELS, VN_LANES_2, VN_ISA)},
+    .outer = {NAME(conv_dw, VN_PIXELS, VN_LANES, VN_ISA),
+              NAME(conv_dw, VN_PIXELS, VN_LANES_2, VN_ISA)},
+};
