@@ -21,9 +21,9 @@ void vn_agent_confidence(const float *probabilities, uint32_t n, float ret[VN_AG
         if (p > 0)
             entropy -= p * logf(p);
     }
-    ret[0] = first;
-    ret[1] = first - second;
-    ret[2] = n > 1 ? entropy / logf((float)n) : 0;
+    ret[0] = 0.5f * fminf(fmaxf(logf(first / (1 - first + 1e-9f) + 1e-9f), -8), 8);
+    ret[1] = vn_agent_spread(first - second);
+    ret[2] = vn_agent_spread(n > 1 ? entropy / logf((float)n) : 0);
 }
 
 float vn_agent_budget_input(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
@@ -67,8 +67,8 @@ void vn_policy_scores(const struct vn_network *n, const struct vn_policy *p, uin
     if (f)
         memcpy(work, features, f * sizeof *work);
     memcpy(work + f, p->embedding + (size_t)task * e, e * sizeof *work);
-    work[f + e] = vn_agent_wish(budget);
-    work[f + e + 1] = vn_agent_wish(thrift);
+    work[f + e] = vn_agent_spread(budget);
+    work[f + e + 1] = vn_agent_spread(thrift);
     vn_linear(work, p->w1, p->b1, inputs, hidden, h);
     vn_relu(h, hidden);
     vn_linear(h, p->w2, p->b2, hidden, m * levels, ret_scores);

@@ -16,20 +16,22 @@ struct vn_policy {
     const float *w2, *b2;   /* (hidden, m (g + 1)), (m (g + 1)) */
 };
 
-/* Largest probability, margin to the second, entropy / log n, of a softmax over n >= 1 labels. */
+/* A number in 0 .. 1 as an input of fc1: spread over -4 .. 4, because a handful of numbers must make
+ * themselves heard among dozens of image features. */
+static inline float vn_agent_spread(float x)
+{
+    return 8 * x - 4;
+}
+
+/* How sure a softmax over n >= 1 labels is, each number in -4 .. 4: half of the log odds of the
+ * largest probability (cut at 8: 0.9 and 0.999 differ), the margin to the second and the entropy /
+ * log n, both spread. */
 void vn_agent_confidence(const float *probabilities, uint32_t n, float ret[VN_AGENT_CONFIDENCE]);
 
 /* The budget as the policy sees it: the limit's share of the cost of the task's full path in the
  * same unit, cut to 0 .. 1; 1 when there is no limit (0). Trainer and daemon both use this one. */
 float vn_agent_budget_input(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
                             uint64_t limit, uint64_t image_bytes);
-
-/* A wish (0 .. 1) as an input of fc1: spread over -4 .. 4, because two numbers must make themselves
- * heard among dozens of image features. */
-static inline float vn_agent_wish(float wish)
-{
-    return 8 * wish - 4;
-}
 
 /* features: (F) or NULL when F = 0. work: vn_agent_work(n) floats, input and hidden layer left in
  * it (the trainer's backward pass reads them). ret_scores: (m, g + 1) log probabilities. */

@@ -164,7 +164,7 @@ void vn_network_of_agent(const struct vn_network *n, struct vn_network *ret_trun
 
 /* Policy network (kinds other than uniform): features F, then fc1, ReLU, fc2.
  * F of image features: 0 (task), trunk width (conv), backbone width + VN_AGENT_CONFIDENCE. */
-#define VN_AGENT_CONFIDENCE 3 /* largest probability, margin to the second, entropy / log n */
+#define VN_AGENT_CONFIDENCE 3 /* of vn_agent_confidence */
 #define VN_AGENT_WISHES 2     /* budget and thrift */
 uint32_t vn_agent_features(const struct vn_network *n);
 static inline uint32_t vn_agent_inputs(const struct vn_network *n)

@@ -10,16 +10,18 @@ Test(agent, confidence)
     float c[VN_AGENT_CONFIDENCE];
 
     vn_agent_confidence((float[]){0.25f, 0.25f, 0.25f, 0.25f}, 4, c);
-    cr_assert_float_eq(c[0], 0.25, 1e-6);
-    cr_assert_float_eq(c[1], 0, 1e-6);
-    cr_assert_float_eq(c[2], 1, 1e-6); /* as uncertain as four labels allow */
+    cr_assert_float_eq(c[0], 0.5 * log(0.25 / 0.75), 1e-6);
+    cr_assert_float_eq(c[1], -4, 1e-6);
+    cr_assert_float_eq(c[2], 4, 1e-5); /* as uncertain as four labels allow */
     vn_agent_confidence((float[]){0, 1, 0}, 3, c);
-    cr_assert(c[0] == 1 && c[1] == 1 && c[2] == 0);
+    cr_assert(c[0] == 4 && c[1] == 4 && c[2] == -4);
     vn_agent_confidence((float[]){0.5f, 0.25f, 0.125f, 0.125f}, 4, c);
-    cr_assert_float_eq(c[1], 0.25, 1e-6);
-    cr_assert_float_eq(c[2], 1.75 / 2, 1e-6); /* 0.5 * 1 + 0.25 * 2 + 2 * 0.125 * 3 bits of 2 */
+    cr_assert_float_eq(c[0], 0, 1e-6);
+    cr_assert_float_eq(c[1], 8 * 0.25 - 4, 1e-6);
+    /* 0.5 * 1 + 0.25 * 2 + 2 * 0.125 * 3 bits of 2 */
+    cr_assert_float_eq(c[2], 8 * 1.75 / 2 - 4, 1e-5);
     vn_agent_confidence((float[]){1}, 1, c);
-    cr_assert(c[0] == 1 && c[1] == 1 && c[2] == 0);
+    cr_assert(c[0] == 4 && c[1] == 4 && c[2] == -4);
 }
 
 /* The budget is the limit's share of the full path, in either unit. */
