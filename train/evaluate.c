@@ -10,18 +10,43 @@
 
 #define THREADS_MAX 64
 
-uint32_t vn_settings_default(const struct vn_network *n, struct vn_setting *ret)
+/* The lowest limit at which the agent has a choice, as a share of the full path: what a path of
+ * level 1 (of the probe's level, where there is a probe) needs, for the task that needs most. */
+static double lowest_share(const struct vn_planner *p)
 {
-    static const double shares[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0};
-    static const double thrifts[] = {0.1, 0.2, 0.35, 0.5, 0.75, 1.0};
+    const struct vn_network *n = vn_planner_network(p);
+    uint32_t level = n->agent.kind == VN_AGENT_SHARED ? n->agent.probe_level : 1;
+    double share = 0;
+
+    for (uint32_t t = 0; t < n->n_tasks; t++) {
+        struct vn_plan low, full;
+
+        vn_plan_uniform(p, t, level, 0, &low);
+        vn_plan_uniform(p, t, n->groups, 0, &full);
+        share =
+            fmax(share, (double)vn_bytes_total(&low.bytes) / (double)vn_bytes_total(&full.bytes));
+    }
+    return fmin(share, 1);
+}
+
+uint32_t vn_settings_default(const struct vn_planner *p, struct vn_setting *ret)
+{
+    static const double limits[] = {0, 0.2, 0.4, 0.6, 0.8, 1};
+    static const double thrifts[] = {0.1, 0.2, 0.35, 0.5, 0.75, 1};
+    const struct vn_network *n = vn_planner_network(p);
+    double low = lowest_share(p);
     uint32_t k = 0;
 
     for (uint32_t level = 0; level <= n->groups; level++)
         ret[k++] = (struct vn_setting){.level = level};
     if (n->agent.kind == VN_AGENT_UNIFORM)
         return k;
-    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-        ret[k++] = (struct vn_setting){.agent = true, .share = shares[i]};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        /* in whole per cent, upwards, so that the table reads well and the lowest still fits */
+        double share = ceil(100 * (low + (1 - low) * limits[i]) - 1e-9) / 100;
+
+        ret[k++] = (struct vn_setting){.agent = true, .share = share};
+    }
     for (size_t i = 0; i < sizeof thrifts / sizeof thrifts[0]; i++)
         ret[k++] = (struct vn_setting){.agent = true, .share = 1, .thrift = thrifts[i]};
     return k;

@@ -37,10 +37,11 @@ struct vn_evaluation {
     struct vn_score *scores;     /* owned, (n_tasks, n_settings) */
 };
 
-/* 0 .. g uniform, then (stores with an agent) shares of the full path as hard limits, then thrift
- * without a limit. Returns how many; room for VN_SETTINGS_MAX. */
+/* 0 .. g uniform, then (stores with an agent) hard limits from what a low path needs to the full
+ * path, as shares of the latter, then thrift without a limit. Returns how many; room for
+ * VN_SETTINGS_MAX. */
 #define VN_SETTINGS_MAX 64
-uint32_t vn_settings_default(const struct vn_network *n, struct vn_setting *ret);
+uint32_t vn_settings_default(const struct vn_planner *p, struct vn_setting *ret);
 
 struct vn_meter;
 

@@ -74,8 +74,9 @@ static int keep_rows(struct vn_network *n, const struct vn_evaluation *e)
     return 0;
 }
 
-static int measure(const char *file, const struct vn_corpus *validation, struct vn_network *n,
-                   uint32_t threads, struct vn_meter *progress, struct vn_why *why)
+static int measure(const char *file, const struct vn_corpus *validation,
+                   const struct vn_planner *planner, struct vn_network *n, uint32_t threads,
+                   struct vn_meter *progress, struct vn_why *why)
 {
     _cleanup_(vn_store_unrefp) struct vn_store *s = NULL;
     _cleanup_(vn_evaluation_freep) struct vn_evaluation *e = NULL;
@@ -84,8 +85,8 @@ static int measure(const char *file, const struct vn_corpus *validation, struct 
 
     if (r)
         return r;
-    r = vn_evaluate(s, validation, settings, vn_settings_default(n, settings), threads, progress,
-                    why, &e);
+    r = vn_evaluate(s, validation, settings, vn_settings_default(planner, settings), threads,
+                    progress, why, &e);
     return r ? r : keep_rows(n, e);
 }
 
@@ -114,6 +115,6 @@ int vn_export(struct vn_trainer *t, const struct vn_corpus *validation, const ch
     r = vn_store_write(file, n, tensor_numbers, &source, why);
     if (r || !validation)
         return r;
-    r = measure(file, validation, n, t->threads, progress, why);
+    r = measure(file, validation, t->model->planner, n, t->threads, progress, why);
     return r ? r : vn_store_write(file, n, tensor_numbers, &source, why);
 }

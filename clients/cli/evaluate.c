@@ -47,14 +47,15 @@ static bool read_budget(const char *text, struct vn_setting *s)
 }
 
 /* Every budget with every thrift, after the uniform levels. */
-static int read_settings(const struct arguments *a, const struct vn_network *n,
+static int read_settings(const struct arguments *a, const struct vn_planner *planner,
                          struct vn_setting *settings, uint32_t *ret_n)
 {
     _cleanup_(vn_freep) char *budgets = strdup(a->budgets ? a->budgets : "100%");
     char *keep_b, *keep_t;
+    const struct vn_network *n = vn_planner_network(planner);
     uint32_t k = n->groups + 1;
 
-    *ret_n = vn_settings_default(n, settings);
+    *ret_n = vn_settings_default(planner, settings);
     if (!a->budgets && !a->thrift)
         return VN_EXIT_OK;
     if (!budgets)
@@ -87,14 +88,18 @@ static int read_settings(const struct arguments *a, const struct vn_network *n,
 static int measure(const struct arguments *a, struct vn_store *store,
                    const struct vn_train_config *config)
 {
+    _cleanup_(vn_planner_freep) struct vn_planner *planner = NULL;
     _cleanup_(vn_corpus_freep) struct vn_corpus *corpus = NULL;
     _cleanup_(vn_evaluation_freep) struct vn_evaluation *e = NULL;
     struct vn_setting settings[VN_SETTINGS_MAX];
     struct vn_meter meter;
     struct vn_why why = {""};
     uint32_t n;
-    int r = read_settings(a, store->network, settings, &n);
+    int r = vn_planner_new(store->network, store->layout, &planner);
 
+    if (r)
+        return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, "out of memory");
+    r = read_settings(a, planner, settings, &n);
     if (r)
         return r;
     r = vn_corpus_load(config, a->folder, a->split, a->limit_images, &why, &corpus);
