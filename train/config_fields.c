@@ -60,7 +60,7 @@ const struct vn_config_field vn_agent_schedule_fields[] = {
     /* the two wishes take many small steps to be heard: with 256 the policy had hardly moved after
      * as many images */
     COUNT(vn_agent_schedule, batch, 64, 1, 4096),
-    REAL(vn_agent_schedule, rate, 0.01, 1e-6, 10),
+    REAL(vn_agent_schedule, rate, 0.003, 1e-6, 10),
     REAL(vn_agent_schedule, entropy, 0.03, 0, 10),
     REAL(vn_agent_schedule, density, 1, 0, 100),
     /* below this even the fixed part of a small store does not fit */

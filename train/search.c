@@ -21,6 +21,8 @@
 #include "train/policy.h"
 #include "train/trainer.h"
 
+#define ADVANTAGE_MAX 2.0 /* standard deviations */
+
 struct wish {
     enum vn_plan_unit unit;
     uint64_t limit;
@@ -255,6 +257,12 @@ static struct advantages measure_advantages(const struct vn_trainer *t)
     return (struct advantages){sum, sqrt(fmax(square - sum * sum, 0)) + 1e-6};
 }
 
+/* A few images whose loss jumps must not decide for all the others. */
+static double clip(double advantage)
+{
+    return fmin(fmax(advantage, -ADVANTAGE_MAX), ADVANTAGE_MAX);
+}
+
 static void learn(struct vn_trainer *t, struct vn_step_result *result)
 {
     const struct vn_agent_schedule *a = &t->config->agent_schedule;
@@ -264,7 +272,7 @@ static void learn(struct vn_trainer *t, struct vn_step_result *result)
 
     for (uint32_t i = 0; i < b->n; i++) {
         double sampled = reward(t, b->n + i), greedy = reward(t, i);
-        double advantage = (sampled - greedy - all.mean) / all.deviation / b->n;
+        double advantage = clip((sampled - greedy - all.mean) / all.deviation) / b->n;
 
         vn_policy_gradient(t->config->network, s->score + (size_t)i * s->outputs, s->min_level,
                            b->level[b->n + i], (float)advantage, (float)(a->entropy / b->n),
