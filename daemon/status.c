@@ -21,7 +21,9 @@ struct status_memory status_memory(void)
         else if (sscanf(line, "Pss_Anon: %llu", &kib) == 1)
             m.pss_anon = kib * 1024;
         else if (sscanf(line, "Pss_File: %llu", &kib) == 1)
-            m.pss_file = kib * 1024;
+            m.pss_file += kib * 1024;
+        else if (sscanf(line, "Pss_Shmem: %llu", &kib) == 1) /* files on tmpfs */
+            m.pss_file += kib * 1024;
         else if (sscanf(line, "Rss: %llu", &kib) == 1)
             m.rss = kib * 1024;
     }

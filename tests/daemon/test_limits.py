@@ -214,7 +214,7 @@ def test_slow_reader_is_cut_off():
         check(good.call(describe=pb.DescribeRequest()).describe.store == "small", "no answer")
         n = counters(good.call(status=pb.StatusRequest()).status)
         check(n["slow_readers_cut"] == 1, str(n))
-        check(b"reply_backlog_bytes is 65536" in d.log, "nothing in the log")
+        until(lambda: b"reply_backlog_bytes is 65536" in d.log, "nothing in the log")
 
 
 def killed_client(d, n):
