@@ -33,10 +33,12 @@ def first_of_classes(labels: np.ndarray, n: int) -> list[int]:
     return sorted(int(i) for i in first)[:n]
 
 
+SHARES = (0.45, 0.65, 1)  # of what the full path needs
+
+
 def budgets(task: virtualnet.Task) -> list[int]:
-    """The smallest that any path fits in, the largest that makes a difference, and the middle."""
-    smallest, largest = task.smallest.total, task.largest.total
-    return [smallest, (smallest + largest) // 2, largest]
+    """Two budgets that leave room for a part of the network, and one for all of it."""
+    return [int(share * task.largest.total) for share in SHARES]
 
 
 def show(client: virtualnet.Client, task: virtualnet.Task, budget: int, images, classes) -> None:
