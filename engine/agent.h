@@ -16,8 +16,8 @@ struct vn_policy {
     const float *w2, *b2;   /* (hidden, m (g + 1)), (m (g + 1)) */
 };
 
-/* A number in 0 .. 1 as an input of fc1: spread over -4 .. 4, because a handful of numbers must make
- * themselves heard among dozens of image features. */
+/* A number in 0 .. 1 as an input of fc1: spread over -4 .. 4, because a handful of numbers must
+ * make themselves heard among dozens of image features. */
 static inline float vn_agent_spread(float x)
 {
     return 8 * x - 4;
