@@ -5,7 +5,7 @@
 /* Sums over one row's pixels are short enough for float; rows are added in double. */
 #define CHUNK 64
 
-void vn_norm_add_forward(double *sums, const float *x, size_t pixels, uint32_t c)
+void vn_norm_sum(double *sums, const float *a, const float *x, size_t pixels, uint32_t c)
 {
     float s[CHUNK], q[CHUNK];
 
@@ -15,31 +15,7 @@ void vn_norm_add_forward(double *sums, const float *x, size_t pixels, uint32_t c
         for (uint32_t i = 0; i < n; i++)
             s[i] = q[i] = 0;
         for (size_t p = 0; p < pixels; p++) {
-            const float *v = x + p * c + first;
-
-            for (uint32_t i = 0; i < n; i++) {
-                s[i] += v[i];
-                q[i] += v[i] * v[i];
-            }
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            sums[first + i] += s[i];
-            sums[c + first + i] += q[i];
-        }
-    }
-}
-
-void vn_norm_add_backward(double *sums, const float *dy, const float *x, size_t pixels, uint32_t c)
-{
-    float s[CHUNK], q[CHUNK];
-
-    for (uint32_t first = 0; first < c; first += CHUNK) {
-        uint32_t n = c - first < CHUNK ? c - first : CHUNK;
-
-        for (uint32_t i = 0; i < n; i++)
-            s[i] = q[i] = 0;
-        for (size_t p = 0; p < pixels; p++) {
-            const float *d = dy + p * c + first, *v = x + p * c + first;
+            const float *d = a + p * c + first, *v = x + p * c + first;
 
             for (uint32_t i = 0; i < n; i++) {
                 s[i] += d[i];

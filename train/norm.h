@@ -14,10 +14,9 @@ struct vn_norm {
     float *scale, *bias; /* (C) */
 };
 
-/* Sums of one branch: two numbers per channel, (2, C), in double. Forward: x, x^2. Backward: dy,
- * dy x. */
-void vn_norm_add_forward(double *sums, const float *x, size_t pixels, uint32_t c);
-void vn_norm_add_backward(double *sums, const float *dy, const float *x, size_t pixels, uint32_t c);
+/* Adds to the sums of one branch, (2, C) in double: those of a, and of a x. Forward: a = x, for mean
+ * and variance. Backward: a = dy. Both (pixels, C). */
+void vn_norm_sum(double *sums, const float *a, const float *x, size_t pixels, uint32_t c);
 
 /* Statistics of the batch; running = (1 - momentum) running + momentum batch, unless count = 0. */
 void vn_norm_from_batch(struct vn_norm *n, uint32_t c, const double *sums, size_t count,

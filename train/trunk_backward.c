@@ -40,8 +40,8 @@ static void back_join(const struct pass *p, struct block *b, uint32_t index, flo
             d[i] = y[i] > 0 ? d[i] : 0;
         FOR_BRANCHES(t, b, r, g, a)
         {
-            vn_norm_add_backward(l->sums + g * t->sums_stride, d, branch_row(a->c2, a, r, out),
-                                 b->pixels, co);
+            vn_norm_sum(l->sums + g * t->sums_stride, d, branch_row(a->c2, a, r, out), b->pixels,
+                        co);
         }
     }
     for (uint32_t g = 0; g < t->g; g++)
@@ -84,7 +84,7 @@ static void back_conv2(const struct pass *p, struct block *b, uint32_t index, co
             vn_conv_pad(c2, b->conv2.ho, b->conv2.wo, co, 1, l->pad2);
             vn_conv_backward_x(&b->conv2, l->pad2, a->wt2, false, d1);
             vn_norm_mask(&a->norm1, c1, b->pixels, h, d1);
-            vn_norm_add_backward(l->sums + g * t->sums_stride, d1, c1, b->pixels, h);
+            vn_norm_sum(l->sums + g * t->sums_stride, d1, c1, b->pixels, h);
         }
     }
     for (uint32_t g = 0; g < t->g; g++)
@@ -150,7 +150,7 @@ static void stem_backward(const struct pass *p, float *dy)
     FOR_ROWS(t, r, l)
     {
         vn_norm_mask(&s->norm, s->c + r * out, s->pixels, c->co, dy + r * out);
-        vn_norm_add_backward(l->sums, dy + r * out, s->c + r * out, s->pixels, c->co);
+        vn_norm_sum(l->sums, dy + r * out, s->c + r * out, s->pixels, c->co);
     }
     norm_back(p, &s->norm, vn_model_at(p->m, t->where->stem_bn[t->input]), c->co, sums_join(t, 0),
               t->rows * s->pixels, s->back);

@@ -29,7 +29,7 @@ static void stem_forward(const struct pass *p)
     {
         vn_conv_pad(t->images + r * t->image_floats, c->h, c->w, c->ci, s->conv.pad, l->pad1);
         vn_conv_forward(&s->conv, l->pad1, w, s->c + r * out);
-        vn_norm_add_forward(l->sums, s->c + r * out, s->pixels, c->co);
+        vn_norm_sum(l->sums, s->c + r * out, s->c + r * out, s->pixels, c->co);
     }
     norm_ready(p, &s->norm, vn_model_at(p->m, t->where->stem_bn[t->input]), c->co, sums_join(t, 0),
                t->rows * s->pixels);
@@ -70,7 +70,7 @@ static void block_conv1(const struct pass *p, struct block *b, uint32_t index)
 
             vn_conv_forward(&b->conv1, l->pad1,
                             p->m->param + vn_model_at(p->m, t->where->slice[g][index].conv1), out);
-            vn_norm_add_forward(l->sums + g * t->sums_stride, out, b->pixels, c->co);
+            vn_norm_sum(l->sums + g * t->sums_stride, out, out, b->pixels, c->co);
         }
     }
     for (uint32_t g = 0; g < t->g; g++)
@@ -93,7 +93,7 @@ static void block_conv2(const struct pass *p, struct block *b, uint32_t index)
             hidden_padded(b, a, r, l);
             vn_conv_forward(&b->conv2, l->pad1,
                             p->m->param + vn_model_at(p->m, t->where->slice[g][index].conv2), out);
-            vn_norm_add_forward(l->sums + g * t->sums_stride, out, b->pixels, co);
+            vn_norm_sum(l->sums + g * t->sums_stride, out, out, b->pixels, co);
         }
     }
     for (uint32_t g = 0; g < t->g; g++)

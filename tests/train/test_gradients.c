@@ -163,9 +163,9 @@ Test(gradients, norm)
     struct vn_norm n = {numbers, numbers + C, numbers + 2 * C, numbers + 3 * C};
     double forward[2 * C] = {0}, backward[2 * C] = {0};
 
-    vn_norm_add_forward(forward, x, PIXELS, C);
+    vn_norm_sum(forward, x, x, PIXELS, C);
     vn_norm_from_batch(&n, C, forward, PIXELS, gamma, gamma + C, 0.5f, running, running + C);
-    vn_norm_add_backward(backward, dy, x, PIXELS, C);
+    vn_norm_sum(backward, dy, x, PIXELS, C);
     vn_norm_backward(&n, C, backward, PIXELS, gamma, dgamma, dgamma + C, coefficients);
     vn_norm_apply_backward(coefficients, dy, x, PIXELS, C, dx);
     for (uint32_t k = 0; k < 40; k++) {
