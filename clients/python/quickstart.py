@@ -38,7 +38,8 @@ SHARES = (0.45, 0.65, 1)  # of what the full path needs
 
 def budgets(task: virtualnet.Task) -> list[int]:
     """Two budgets that leave room for a part of the network, and one for all of it."""
-    return [int(share * task.largest.total) for share in SHARES]
+    smallest, largest = task.smallest.total, task.largest.total
+    return [max(smallest, int(share * largest)) for share in SHARES]
 
 
 def show(client: virtualnet.Client, task: virtualnet.Task, budget: int, images, classes) -> None:
