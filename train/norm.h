@@ -14,8 +14,8 @@ struct vn_norm {
     float *scale, *bias; /* (C) */
 };
 
-/* Adds to the sums of one branch, (2, C) in double: those of a, and of a x. Forward: a = x, for mean
- * and variance. Backward: a = dy. Both (pixels, C). */
+/* Adds to the sums of one branch, (2, C) in double: those of a, and of a x. Forward: a = x, for
+ * mean and variance. Backward: a = dy. Both (pixels, C). */
 void vn_norm_sum(double *sums, const float *a, const float *x, size_t pixels, uint32_t c);
 
 /* Statistics of the batch; running = (1 - momentum) running + momentum batch, unless count = 0. */

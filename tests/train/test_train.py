@@ -110,10 +110,10 @@ class Train(unittest.TestCase):
         with open(self.path(out + "/store.safetensors"), "rb") as f:
             return f.read()
 
-    def evaluate(self, out, *more):
+    def evaluate(self, out, *more, images=400):
         result = subprocess.run(
             [CLI, "evaluate", self.path(out + "/store.safetensors"), "--json", "--quiet",
-             "--limit-images", "400", *more], capture_output=True, text=True, timeout=600)
+             "--limit-images", str(images), *more], capture_output=True, text=True, timeout=600)
         self.assertEqual(result.returncode, 0, result.stderr)
         return json.loads(result.stdout)
 
@@ -122,13 +122,13 @@ class Train(unittest.TestCase):
             return [json.loads(line) for line in f]
 
     def test_repeats_resumes_and_agrees(self):
-        self.train(CONFIG, "whole")
+        self.train(CONFIG, "whole", images=1000)
         log = self.log("whole")
         # 3 epochs of the backbone, agent, one epoch of tuning, agent
         self.assertEqual([line["phase"] for line in log],
                          ["backbone"] * 3 + ["agent", "tune", "agent"])
         self.assertLess(log[2]["loss_full"], log[0]["loss_full"])
-        self.train(CONFIG, "again")
+        self.train(CONFIG, "again", images=1000)
         self.assertEqual(self.store("whole"), self.store("again"))
         self.interrupt_until_done("pieces")
         self.assertEqual(self.store("whole"), self.store("pieces"))
@@ -138,8 +138,8 @@ class Train(unittest.TestCase):
         """Stops the run again and again at odd moments; each time it goes on with --resume."""
         stops = 0
         for attempt in range(60):
-            process = self.start(CONFIG, out, *(["--resume"] if attempt else []))
-            time.sleep(0.6 + 0.17 * attempt)
+            process = self.start(CONFIG, out, *(["--resume"] if attempt else []), images=1000)
+            time.sleep(0.3 + 0.1 * attempt)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=600)
             if process.returncode == 0:
@@ -155,7 +155,7 @@ class Train(unittest.TestCase):
 
     def agrees_with_trainer(self, out, line):
         """The last backbone epoch's validation was after re-estimation, on these very images."""
-        rows = {row["setting"].get("level"): row for row in self.evaluate(out)["rows"]
+        rows = {row["setting"].get("level"): row for row in self.evaluate(out, images=1000)["rows"]
                 if row["setting"]["by"] == "uniform"}
         for level, key in ((2, "validation_full"), (1, "validation_half")):
             tasks = rows[level]["tasks"]
