@@ -71,6 +71,16 @@ class Fashion(unittest.TestCase):
         accuracy, _, _ = self.run_all("kind", KINDS[CLASSES])
         self.assertGreaterEqual(accuracy, 0.97 - MARGIN)
 
+    def test_agent_is_worth_its_bytes(self):
+        """Not below the uniform levels of the same mean size, at two wishes to save."""
+        blocks = self.client.describe().blocks
+        uniform = [self.run_all(path=[level] * blocks)[:2] for level in (1, 2, 3)]
+        for thrift in (0.1, 0.35):
+            accuracy, density, largest = self.run_all(thrift=thrift)
+            self.assertGreater(largest, density)  # it does not take one path for all images
+            expected = np.interp(density, [d for _, d in uniform], [a for a, _ in uniform])
+            self.assertGreaterEqual(accuracy, expected - MARGIN)
+
     def test_budgets_are_kept(self):
         task = self.client.describe("garment").tasks["garment"]
         for share in (0.5, 0.7, 0.9):
