@@ -28,6 +28,10 @@ static bool has_avx512(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512dq") && has_avx2();
 }
+#elif defined(__aarch64__)
+extern const struct vn_taps_width vn_taps_width_neon_4;
+
+const struct vn_taps_kernels vn_taps_neon = {"neon", {&vn_taps_width_neon_4}};
 #endif
 
 const struct vn_taps_kernels *vn_taps_find(const char *name)
@@ -37,6 +41,9 @@ const struct vn_taps_kernels *vn_taps_find(const char *name)
         return &vn_taps_avx512;
     if ((!name || !strcmp(name, vn_taps_avx2.name)) && has_avx2())
         return &vn_taps_avx2;
+#elif defined(__aarch64__) /* every processor of this kind has it */
+    if (!name || !strcmp(name, vn_taps_neon.name))
+        return &vn_taps_neon;
 #endif
     return !name || !strcmp(name, vn_taps_generic.name) ? &vn_taps_generic : NULL;
 }

@@ -65,6 +65,8 @@ struct vn_taps_kernels {
 extern const struct vn_taps_kernels vn_taps_generic;
 #ifdef __x86_64__
 extern const struct vn_taps_kernels vn_taps_avx2, vn_taps_avx512;
+#elif defined(__aarch64__)
+extern const struct vn_taps_kernels vn_taps_neon;
 #endif
 
 /* By name; NULL: no such table, or not for this processor. NULL finds the best. */
