@@ -1,8 +1,8 @@
 /* Tiles of one vector width for one instruction set: VN_ISA names it, VN_LANES floats make a vector
  * and VN_PIXELS pixels a tile, so many that with two vectors of columns for each the sums, the
  * weights and one operand just fit the registers. VN_ROWS is 1, or VN_LANES where instructions
- * multiply by one lane of a vector: a pixel's operand is then loaded for so many rows at once (NEON:
- * 87 instructions for 64 multiplications instead of 116). Loops over pixels and vectors have
+ * multiply by one lane of a vector: then a pixel's operand is loaded for so many rows at once (in
+ * NEON 87 instructions for 64 multiplications, not 116). Loops over pixels and vectors have
  * constant bounds and are unrolled; `part` is the number of columns in the last vector where that
  * is not whole, else VN_LANES. */
 #include <stdbool.h>
