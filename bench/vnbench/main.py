@@ -1,0 +1,108 @@
+"""bench/run, inside its virtual environment: parts, one after the other."""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from . import cases, latency, networks, workers
+
+PARTS = {"latency": latency.part}
+
+
+class Context:
+    """What every part needs: options, programs, folders, and where to print."""
+
+    def __init__(self, options, root):
+        self.root, self.build = root, options.build
+        self.quick = options.quick
+        self.rounds = options.rounds or (3 if options.quick else 11)
+        self.seconds = 0.008 if options.quick else 0.03
+        self.threads = options.threads
+        self.runtimes = [r for r in workers.RUNTIMES if not options.runtimes
+                         or r in options.runtimes]
+        self.networks, self.levels = options.networks, options.levels
+        self.cache = os.path.join(cache_folder(), "stores")
+        self.scratch = tempfile.mkdtemp(prefix="vnbench-")
+
+    def program(self, name):
+        return os.path.join(self.build, name if "/" in name else "bench/" + name)
+
+    def title(self, text):
+        print("\n%s" % text, flush=True)
+
+    def say(self, text):
+        print(text, flush=True)
+
+
+def cache_folder():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "virtualnet-bench")
+
+
+def build(context, targets):
+    if not os.path.exists(os.path.join(context.build, "build.ninja")):
+        subprocess.run(["meson", "setup", "-Dbuildtype=release", context.build, context.root],
+                       check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", context.build, *targets], check=True, stdout=subprocess.DEVNULL)
+
+
+def words(text):
+    return [w for w in text.split(",") if w]
+
+
+def integers(text):
+    return [int(w) for w in words(text)]
+
+
+def read_options(root):
+    p = argparse.ArgumentParser(
+        prog="bench/run", description="Measures the engine beside other runtimes, and the daemon.")
+    p.add_argument("--quick", action="store_true", help="few rounds: under three minutes")
+    p.add_argument("--only", type=words, metavar="PART,...", help="of " + ", ".join(PARTS))
+    p.add_argument("--json", metavar="FILE", help="everything that was measured")
+    p.add_argument("--no-plots", action="store_true")
+    p.add_argument("--threads", type=integers, default=[1, 2], metavar="N,...")
+    p.add_argument("--runtimes", type=words, metavar="NAME,...",
+                   help="of " + ", ".join(workers.RUNTIMES))
+    p.add_argument("--networks", type=words, metavar="NAME,...",
+                   help="of " + ", ".join(networks.NETWORKS))
+    p.add_argument("--levels", type=integers, metavar="N,...", help="of %d" % networks.GROUPS)
+    p.add_argument("--rounds", type=int, help="interleaved rounds of every case")
+    p.add_argument("--build", default=os.path.join(root, "build"), help="build folder")
+    options = p.parse_args()
+    for what, known in ((options.only, PARTS), (options.runtimes, workers.RUNTIMES),
+                        (options.networks, networks.NETWORKS)):
+        for name in what or []:
+            if name not in known:
+                p.error("%s: not one of %s" % (name, ", ".join(known)))
+    return options
+
+
+def main(root):
+    options = read_options(root)
+    context, found, start = Context(options, root), {}, time.time()
+    try:
+        build(context, ["bench/bench-engine", "bench/bench-make_store"])
+        for name in options.only or PARTS:
+            found[name] = PARTS[name](context)
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        return 130
+    except (cases.Different, workers.WorkerError, subprocess.CalledProcessError) as e:
+        print("bench/run: %s" % e, file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(context.scratch, ignore_errors=True)
+    if options.json:
+        with open(options.json, "w") as f:
+            json.dump(found, f, indent=1)
+    print("\n%.0f s" % (time.time() - start))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))

@@ -1,0 +1,92 @@
+"""The driver's end of a worker (worker.py has the protocol). Only one works at a time: all others
+are stopped by signal, so that no pool of threads spins beside the one that is measured."""
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+
+OURS = "virtualnet"
+OTHERS = ("onnxruntime", "ncnn", "litert", "torch")
+RUNTIMES = (OURS, *OTHERS)
+# What the runtimes are called in tables.
+TITLES = {OURS: "virtualnet", "onnxruntime": "ONNX Runtime", "ncnn": "ncnn",
+          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)"}
+DEBIAN_PYTHON = "/usr/bin/python3"
+
+
+class WorkerError(Exception):
+    """A worker said no, or died."""
+
+
+def command(runtime, threads, engine):
+    if runtime == OURS:
+        return [engine, "--threads", str(threads)]
+    python = DEBIAN_PYTHON if runtime == "torch" else sys.executable
+    return [python, "-m", "vnbench.worker_" + runtime, str(threads)]
+
+
+def environment(**more):
+    """Pools of threads have the size that they are told, and nothing else's."""
+    e = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "PYTHON", "VIRTUAL_ENV"))}
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    e.update(PYTHONPATH=here, PYTHONDONTWRITEBYTECODE="1", OPENBLAS_NUM_THREADS="1",
+             TF_CPP_MIN_LOG_LEVEL="3", **more)
+    return e
+
+
+class Worker:
+    def __init__(self, runtime, threads, engine, prefix=()):
+        self.runtime = runtime
+        self.process = subprocess.Popen(
+            [*prefix, *command(runtime, threads, engine)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env=environment(OMP_NUM_THREADS=str(threads)))
+        self.stopped = False
+
+    def ask(self, *words):
+        """Wakes the worker, asks, stops it again: the words of its answer."""
+        self.go(signal.SIGCONT)
+        try:
+            print(*words, file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        kind, _, rest = line.strip().partition(" ")
+        if kind != "ok":
+            raise WorkerError("%s: %s: %s" % (TITLES[self.runtime], words[0],
+                                              rest or "the worker died"))
+        self.go(signal.SIGSTOP)
+        return rest.split()
+
+    def go(self, which):
+        self.process.send_signal(which)
+
+    def load(self, files, image):
+        self.ask("load", *files, image)
+
+    def run(self, warm, n):
+        """Durations in seconds."""
+        return np.array([int(x) for x in self.ask("run", warm, n)]) / 1e9
+
+    def logits(self):
+        return np.array([float(x) for x in self.ask("logits")])
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def write_image(file, image):
+    with open(file, "wb") as f:
+        f.write(np.array(image.shape, np.int32).tobytes() + image.astype(np.float32).tobytes())
