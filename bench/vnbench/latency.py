@@ -6,6 +6,7 @@ import numpy as np
 from . import cases, networks, sliced, workers
 
 LEVELS = (1, 2, 4)  # of 4 groups
+QUICK, QUICK_LEVELS = ("0.08M", "7.4M", "ResNet-42"), (1, 4)
 
 
 def calibrate(worker, seconds):
@@ -16,30 +17,34 @@ def calibrate(worker, seconds):
     return 1 + n // 4, n
 
 
-def rounds(ready, context):
-    """ready: workers with the case loaded. {runtime: seconds}, one median per round."""
+def rounds(ready, context, threads):
+    """ready: workers with the case loaded. {runtime: seconds} with one median per round, and the
+    peak of the processor, measured in the same rounds."""
     runs = {w.runtime: calibrate(w, context.seconds) for w in ready}
-    medians = {w.runtime: [] for w in ready}
+    medians, peaks = {w.runtime: [] for w in ready}, []
     for r in range(context.rounds):
         for w in ready[r % len(ready):] + ready[:r % len(ready)]:
             medians[w.runtime].append(float(np.median(w.run(*runs[w.runtime]))))
-    return medians
+        peaks.append(context.ceilings.peak(threads))
+    return medians, float(np.median(peaks))
 
 
-def measure(case, pool, context):
+def measure(case, pool, context, threads=1):
     """One row: medians over the rounds in seconds, ratios to ours, and errors of the logits."""
     errors = {}
     for w in pool:
         w.load(case.files(w.runtime), case.image)
         w.run(0, 1)
         errors[w.runtime] = case.check(w)
-    times = rounds(pool, context)
+    times, peak = rounds(pool, context, threads)
     row = {
         "network": case.name, "level": case.level, "groups": case.groups,
         "flops": sliced.flops(case.net), "params": sliced.params(case.net),
+        "threads": threads, "peak": peak,
         "errors": errors, "rounds": times,
         "seconds": {k: float(np.median(v)) for k, v in times.items()},
     }
+    row["shares"] = {k: row["flops"] / v / peak for k, v in row["seconds"].items()}
     if workers.OURS in times:
         ours = np.array(times[workers.OURS])
         row["ratios"] = {k: float(np.median(np.array(v) / ours)) for k, v in times.items()
@@ -62,16 +67,17 @@ def open_pool(context, threads, stack):
 
 def headings(pool):
     titles = [workers.TITLES[w.runtime] for w in pool]
-    return "%-10s %5s %9s" % ("network", "level", "MFLOP") + "".join("%19s" % t for t in titles)
+    return "%-10s %5s %8s %6s" % ("network", "level", "MFLOP", "peak") + "".join(
+        "%20s" % t for t in titles)
 
 
 def line(row, pool):
-    text = "%-10s %5g %9.1f" % (row["network"], row["level"] / row["groups"], row["flops"] / 1e6)
+    text = "%-10s %5g %8.1f %4.0f G" % (row["network"], row["level"] / row["groups"],
+                                        row["flops"] / 1e6, row["peak"] / 1e9)
     for w in pool:
-        s = row["seconds"][w.runtime]
         ratio = row.get("ratios", {}).get(w.runtime)
-        text += "%10.3f ms %s" % (s * 1e3, "%4.2f x" % ratio if ratio else
-                                  "%4.0f G" % (row["flops"] / s / 1e9))
+        text += "%10.3f ms %s" % (row["seconds"][w.runtime] * 1e3, "%4.2f x" % ratio if ratio else
+                                  "%4.0f %%" % (100 * row["shares"][w.runtime]))
     return text
 
 
@@ -86,11 +92,10 @@ def measure_threads(context, threads):
         pool = open_pool(context, threads, stack)
         context.title("latency, batch 1, threads: %d" % threads)
         context.say(headings(pool))
-        for name in context.networks or networks.NETWORKS:
-            for level in context.levels or LEVELS:
+        for name in context.networks or (QUICK if context.quick else networks.NETWORKS):
+            for level in context.levels or (QUICK_LEVELS if context.quick else LEVELS):
                 with cases.Case(context, name, level) as case:
-                    row = measure(case, pool, context)
-                row["threads"] = threads
+                    row = measure(case, pool, context, threads)
                 rows.append(row)
                 context.say(line(row, pool))
     return rows

@@ -11,6 +11,7 @@ import time
 from . import cases, latency, networks, workers
 
 PARTS = {"latency": latency.part}
+PROGRAMS = ["bench/bench-" + name for name in ("ceilings", "engine", "make_store")]
 
 
 class Context:
@@ -26,6 +27,7 @@ class Context:
                          or r in options.runtimes]
         self.networks, self.levels = options.networks, options.levels
         self.cache = os.path.join(cache_folder(), "stores")
+        self.ceilings = None
         self.scratch = tempfile.mkdtemp(prefix="vnbench-")
 
     def program(self, name):
@@ -86,7 +88,8 @@ def main(root):
     options = read_options(root)
     context, found, start = Context(options, root), {}, time.time()
     try:
-        build(context, ["bench/bench-engine", "bench/bench-make_store"])
+        build(context, PROGRAMS)
+        context.ceilings = workers.Ceilings(context.program("bench-ceilings"))
         for name in options.only or PARTS:
             found[name] = PARTS[name](context)
     except KeyboardInterrupt:
@@ -96,6 +99,8 @@ def main(root):
         print("bench/run: %s" % e, file=sys.stderr)
         return 1
     finally:
+        if context.ceilings:
+            context.ceilings.close()
         shutil.rmtree(context.scratch, ignore_errors=True)
     if options.json:
         with open(options.json, "w") as f:

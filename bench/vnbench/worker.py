@@ -1,10 +1,10 @@
 """A worker: one runtime in a process of its own, asked line by line on standard input. What it
 answers is one line: "ok ..." or "error ...".
 
-    load FILE IMAGE     prepares the model; IMAGE is a file of floats (h, w, c)
+    load FILE... IMAGE  prepares the model; IMAGE is a file of floats (h, w, c)
     run WARM N          runs WARM times, then N times: the N durations in nanoseconds
     logits              of the last run
-    memory              PSS of the process in bytes, as the kernel says
+    memory              PSS and largest RSS so far of the process in bytes, as the kernel says
     quit
 
 bench/engine.c answers in the same way."""
@@ -19,9 +19,11 @@ import numpy as np
 PR_SET_PDEATHSIG = 1
 
 
-def pss():
-    with open("/proc/self/smaps_rollup") as f:
-        return 1024 * next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+def memory():
+    def field(file, name):
+        with open(file) as f:
+            return 1024 * next(int(line.split()[1]) for line in f if line.startswith(name))
+    return [field("/proc/self/smaps_rollup", "Pss:"), field("/proc/self/status", "VmHWM:")]
 
 
 def read_image(file):
@@ -57,14 +59,14 @@ def timed(run, warm, n):
 
 def answer(runtime, words):
     if words[0] == "load":
-        runtime.load(words[1], read_image(words[2]))
+        runtime.load(*words[1:-1], read_image(words[-1]))
         return []
     if words[0] == "run":
         return timed(runtime.run, int(words[1]), int(words[2]))
     if words[0] == "logits":
         return ["%.9g" % x for x in runtime.logits()]
     if words[0] == "memory":
-        return [pss()]
+        return memory()
     raise ValueError("no such command: %s" % words[0])
 
 

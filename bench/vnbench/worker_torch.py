@@ -1,11 +1,11 @@
 """PyTorch of Debian: a frozen TorchScript graph, optimised for inference where that is faster.
-Writes its own files too (`export STORE TASK LEVELS FILE`), because it alone can."""
+Also builds and writes paths of stores itself (`export STORE TASK LEVELS FILE`): it alone can."""
 import sys
 import time
 
 import torch
 
-from . import worker
+from . import sliced, store as stores, torch_file, worker
 
 
 def best_of(modules, image):
@@ -25,10 +25,16 @@ class Torch(worker.Runtime):
         torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
 
-    def load(self, file, image):
-        self.image = torch.from_numpy(image.transpose(2, 0, 1)[None].copy())
-        plain = torch.jit.load(file)
-        variants = [plain, torch.jit.optimize_for_inference(torch.jit.load(file))]
+    def load(self, *words):
+        """A file that was written before, or a path of a store: STORE TASK LEVELS."""
+        self.image = torch.from_numpy(words[-1].transpose(2, 0, 1)[None].copy())
+        if len(words) == 2:
+            def module():
+                return torch.jit.load(words[0])
+        else:
+            def module():
+                return torch_file.frozen(path(*words[:-1]))
+        variants = [module(), torch.jit.optimize_for_inference(module())]
         self.module = best_of(variants, self.image)
 
     def run(self):
@@ -38,14 +44,12 @@ class Torch(worker.Runtime):
         return self.result[0].tolist()
 
 
-def export(store, task, levels, file):
-    from . import sliced, store as stores, torch_file
-    net = sliced.sliced(stores.Store(store), int(task), [int(n) for n in levels.split(",")])
-    torch_file.write(net, file)
+def path(store, task, levels):
+    return sliced.sliced(stores.Store(store), int(task), [int(n) for n in levels.split(",")])
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "export":
-        export(*sys.argv[2:])
+        torch_file.write(path(*sys.argv[2:-1]), sys.argv[-1])
     else:
         worker.serve(Torch(int(sys.argv[1])))

@@ -10,9 +10,10 @@ import numpy as np
 OURS = "virtualnet"
 OTHERS = ("onnxruntime", "ncnn", "litert", "torch")
 RUNTIMES = (OURS, *OTHERS)
+CEILINGS = "ceilings"  # not a runtime: what the machine can do at most
 # What the runtimes are called in tables.
 TITLES = {OURS: "virtualnet", "onnxruntime": "ONNX Runtime", "ncnn": "ncnn",
-          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)"}
+          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)", CEILINGS: "ceilings"}
 DEBIAN_PYTHON = "/usr/bin/python3"
 
 
@@ -21,6 +22,8 @@ class WorkerError(Exception):
 
 
 def command(runtime, threads, engine):
+    if runtime == CEILINGS:
+        return [engine]
     if runtime == OURS:
         return [engine, "--threads", str(threads)]
     python = DEBIAN_PYTHON if runtime == "torch" else sys.executable
@@ -85,6 +88,19 @@ class Worker:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Ceilings(Worker):
+    def __init__(self, program):
+        super().__init__(CEILINGS, 1, program)
+
+    def peak(self, threads):
+        """Floating-point operations per second of that many threads."""
+        return float(self.ask("fma", threads)[1]) * 1e9
+
+    def rate(self, what):
+        """Bytes per second: copy or read."""
+        return float(self.ask(what)[0]) * 1e9
 
 
 def write_image(file, image):
