@@ -76,9 +76,7 @@ static int read_image(struct worker *w, const char *file)
 /* The one place that says how many threads a run uses. */
 static int new_session(struct worker *w)
 {
-    if (w->threads != 1)
-        return -ENOTSUP;
-    return vn_session_new(w->store, w->kernels, &w->session);
+    return vn_session_new(w->store, &(struct vn_compute){w->kernels, w->threads}, &w->session);
 }
 
 static int load(struct worker *w, char *const args[4])

@@ -14,11 +14,14 @@
 #define ROUND_NS (2 * VN_NS_PER_MS) /* of repetitions in a round: long against the clock */
 
 static const struct vn_conv layers[] = {
-    {32, 32, 64, 16, 3, 1},  {32, 32, 16, 64, 3, 1}, {16, 16, 128, 32, 3, 1},
-    {16, 16, 32, 128, 3, 1}, {8, 8, 256, 64, 3, 1},  {8, 8, 64, 256, 3, 1},
-    {32, 32, 64, 32, 3, 2},  {32, 32, 3, 64, 3, 1},  {96, 96, 3, 64, 7, 2},
+    {32, 32, 16, 16, 3, 1},  {32, 32, 64, 16, 3, 1},   {32, 32, 16, 64, 3, 1},
+    {32, 32, 64, 64, 3, 1},  {32, 32, 128, 128, 3, 1}, {16, 16, 128, 32, 3, 1},
+    {16, 16, 32, 128, 3, 1}, {16, 16, 128, 128, 3, 1}, {16, 16, 256, 256, 3, 1},
+    {8, 8, 256, 64, 3, 1},   {8, 8, 64, 256, 3, 1},    {8, 8, 256, 256, 3, 1},
+    {8, 8, 512, 512, 3, 1},  {4, 4, 512, 128, 3, 1},   {4, 4, 512, 512, 3, 1},
+    {32, 32, 64, 128, 3, 2}, {32, 32, 3, 64, 3, 1},    {96, 96, 3, 64, 7, 2},
 };
-static const char *const names[] = {"gemm", "direct", "ref"};
+static const char *const names[] = {"gemm", "direct", "winograd"};
 
 enum { KERNELS = 3 };
 
@@ -39,11 +42,14 @@ struct operands {
 static double time_once(const struct vn_kernels *k, const struct vn_conv *c,
                         const struct operands *o)
 {
+    const struct vn_conv_part part = {o->weight, o->scale, o->bias};
+    const struct vn_conv_run run = {
+        .x = o->x, .parts = &part, .n_parts = 1, .relu = true, .y = o->y, .work = o->work};
     uint64_t start = vn_now_ns(), now;
     unsigned n = 0;
 
     do {
-        k->conv(c, VN_CONV_RELU, o->x, o->weight, o->scale, o->bias, o->y, o->work);
+        k->conv(k, c, &run);
         now = vn_now_ns();
         n++;
     } while (now - start < ROUND_NS);
@@ -60,14 +66,20 @@ static int by_value(const void *a, const void *b)
 static int bench(const struct vn_conv *c, struct vn_rng *r)
 {
     uint32_t ho = (c->h + c->stride - 1) / c->stride, wo = (c->w + c->stride - 1) / c->stride;
+    size_t work = 0;
     double flops = 2.0 * ho * wo * c->co * c->k * c->k * c->ci, took[KERNELS][ROUNDS];
+    for (int k = 0; k < KERNELS; k++) {
+        size_t needs = vn_kernels_find(names[k])->work(c, 1);
+
+        work = needs > work ? needs : work;
+    }
     struct operands o = {
         random_floats(r, (size_t)c->h * c->w * c->ci),
         random_floats(r, (size_t)c->k * c->k * c->ci * c->co),
         random_floats(r, c->co),
         random_floats(r, c->co),
         random_floats(r, (size_t)ho * wo * c->co),
-        random_floats(r, vn_conv_work(c)),
+        random_floats(r, work),
     };
 
     if (!o.x || !o.weight || !o.scale || !o.bias || !o.y || !o.work)

@@ -6,11 +6,12 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "engine/pool.h"
 #include "proto/frame.h"
 
 #define MIB UINT64_C(1048576)
 
-static const char *const kernel_words[] = {"auto", "direct", "gemm", "ref", NULL};
+static const char *const kernel_words[] = {"auto", "winograd", "direct", "gemm", "ref", NULL};
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 #define KEY(key, kind, ...)                                                                        \
@@ -27,6 +28,7 @@ const struct config_key config_keys[] = {
     KEY(verify_store, CONFIG_BOOL, 0, 1, NULL),
     KEY(kernels, CONFIG_CHOICE, 0, 0, kernel_words),
     KEY(workers, CONFIG_NUMBER, 1, 64, NULL),
+    KEY(compute_threads, CONFIG_NUMBER, 1, VN_POOL_THREADS_MAX, NULL),
     KEY(queue_limit, CONFIG_NUMBER, 1, 65536, NULL),
     KEY(queue_limit_bytes, CONFIG_NUMBER, MIB, 65536 * MIB, NULL),
     KEY(connections_limit, CONFIG_NUMBER, 1, 65536, NULL),
@@ -53,6 +55,7 @@ void config_defaults(struct config *ret_config)
         .verify_store = 1,
         .kernels = "auto",
         .workers = 1, /* the processor belongs to the robot's control loops */
+        .compute_threads = 1,
         .queue_limit = 64,
         .queue_limit_bytes = 64 * MIB,
         .connections_limit = 64,

@@ -34,6 +34,7 @@ struct config {
     uint64_t verify_store; /* 0 or 1 */
     char kernels[CONFIG_WORD_MAX + 1];
     uint64_t workers;
+    uint64_t compute_threads; /* of each worker */
     uint64_t queue_limit;
     uint64_t queue_limit_bytes;
     uint64_t connections_limit;

@@ -27,18 +27,23 @@ static int check_budgets(const struct config *c, const struct vn_network *n, str
     return 0;
 }
 
+static struct vn_compute compute_of(const struct config *c)
+{
+    return (struct vn_compute){vn_kernels_find(c->kernels), (uint32_t)c->compute_threads};
+}
+
 static int make_sessions(struct model *m, const struct config *c, struct vn_why *why)
 {
-    const struct vn_kernels *kernels = vn_kernels_find(c->kernels);
+    const struct vn_compute compute = compute_of(c);
     int r;
 
-    if (!kernels)
+    if (!compute.kernels)
         return vn_because(why, MODEL_E_FAILED, "kernels \"%s\" are not in this build", c->kernels);
     m->sessions = calloc(c->workers, sizeof *m->sessions);
     if (!m->sessions)
         return vn_because(why, -ENOMEM, "out of memory");
     for (; m->n_sessions < c->workers; m->n_sessions++) {
-        r = vn_session_new(m->store, kernels, &m->sessions[m->n_sessions]);
+        r = vn_session_new(m->store, &compute, &m->sessions[m->n_sessions]);
         if (r)
             return vn_because(why, r, "session %u: %s", m->n_sessions, strerror(-r));
     }
@@ -95,6 +100,7 @@ static int warm_up(struct model *m, const struct config *c, struct vn_why *why)
 
 static int prepare(struct model *m, const struct config *c, struct vn_why *why)
 {
+    const struct vn_compute compute = compute_of(c);
     int r = c->verify_store ? vn_store_verify(m->store, why, NULL, NULL) : 0;
 
     if (r)
@@ -102,7 +108,7 @@ static int prepare(struct model *m, const struct config *c, struct vn_why *why)
     r = check_budgets(c, m->network, why);
     if (r)
         return r;
-    r = vn_planner_new(m->network, m->store->layout, &m->planner);
+    r = vn_planner_new(m->network, m->store->layout, &compute, &m->planner);
     if (r)
         return vn_because(why, r, "%s", strerror(-r));
     r = make_sessions(m, c, why);

@@ -54,7 +54,7 @@ void worker_give(struct worker *w, struct job *j);
 /* Sets the cancel flag of everything that runs. */
 void pool_cancel(struct pool *p);
 
-/* Whether every busy worker has moved on since the last call: a new job, or another branch. */
+/* Whether every busy worker has moved on since the last call: a new job, or another layer. */
 bool pool_moved(struct pool *p);
 
 /* Ends and joins the threads, none of which may be running a job, and closes the handle. Takes a

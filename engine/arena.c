@@ -21,17 +21,18 @@ struct vn_conv vn_stem_conv(const struct vn_network *n, uint32_t input)
     };
 }
 
-struct vn_conv vn_block_conv1(struct vn_block b, uint32_t h, uint32_t w)
+struct vn_conv vn_block_conv1(struct vn_block b, uint32_t groups, uint32_t h, uint32_t w)
 {
-    return (struct vn_conv){.h = h, .w = w, .ci = b.ci, .co = b.h, .k = 3, .stride = b.stride};
+    return (struct vn_conv){
+        .h = h, .w = w, .ci = b.ci, .co = groups * b.h, .k = 3, .stride = b.stride};
 }
 
-struct vn_conv vn_block_conv2(struct vn_block b, uint32_t h, uint32_t w)
+struct vn_conv vn_block_conv2(struct vn_block b, uint32_t groups, uint32_t h, uint32_t w)
 {
     return (struct vn_conv){
         .h = vn_strided(h, b.stride),
         .w = vn_strided(w, b.stride),
-        .ci = b.h,
+        .ci = groups * b.h,
         .co = b.co,
         .k = 3,
         .stride = 1,
@@ -48,23 +49,48 @@ static void at_least(uint64_t *value, uint64_t other)
     *value = *value > other ? *value : other;
 }
 
-static void trunk_needs(const struct vn_network *n, uint32_t input, struct needs *needs)
+struct computing {
+    const struct vn_kernels *kernels;
+    uint32_t threads;
+};
+
+static struct computing computing(const struct vn_compute *c)
+{
+    return (struct computing){
+        c && c->kernels ? c->kernels : vn_kernels_find("auto"),
+        c && c->threads ? c->threads : 1,
+    };
+}
+
+/* Any level: more groups do not always need more work space. */
+static void block_needs(struct vn_block b, uint32_t groups, uint32_t h, uint32_t w,
+                        const struct computing *c, struct needs *needs)
+{
+    for (uint32_t level = 1; level <= groups; level++) {
+        struct vn_conv conv1 = vn_block_conv1(b, level, h, w);
+        struct vn_conv conv2 = vn_block_conv2(b, level, h, w);
+
+        at_least(&needs->work, c->kernels->work(&conv1, c->threads));
+        at_least(&needs->work, c->kernels->work(&conv2, c->threads));
+    }
+}
+
+static void trunk_needs(const struct vn_network *n, uint32_t input, const struct computing *c,
+                        struct needs *needs)
 {
     struct vn_conv stem = vn_stem_conv(n, input);
     uint32_t h = vn_strided(stem.h, stem.stride), w = vn_strided(stem.w, stem.stride);
 
     at_least(&needs->trunk, (uint64_t)h * w * stem.co);
-    at_least(&needs->work, vn_conv_work(&stem));
+    at_least(&needs->work, c->kernels->work(&stem, c->threads));
     for (uint32_t i = 0; i < vn_network_blocks(n); i++) {
         struct vn_block b = vn_network_block(n, i);
-        struct vn_conv conv1 = vn_block_conv1(b, h, w), conv2 = vn_block_conv2(b, h, w);
 
-        h = conv2.h;
-        w = conv2.w;
-        at_least(&needs->hidden, (uint64_t)h * w * b.h);
+        block_needs(b, n->groups, h, w, c, needs);
+        h = vn_strided(h, b.stride);
+        w = vn_strided(w, b.stride);
+        at_least(&needs->hidden, (uint64_t)h * w * b.h * n->groups);
         at_least(&needs->trunk, (uint64_t)h * w * b.co);
-        at_least(&needs->work, vn_conv_work(&conv1));
-        at_least(&needs->work, vn_conv_work(&conv2));
     }
 }
 
@@ -77,19 +103,21 @@ static uint64_t take(uint64_t *end, uint64_t floats)
     return start;
 }
 
-void vn_arena_layout(const struct vn_network *n, uint32_t input, struct vn_arena *ret)
+void vn_arena_layout(const struct vn_network *n, uint32_t input, const struct vn_compute *compute,
+                     struct vn_arena *ret)
 {
+    const struct computing c = computing(compute);
     const struct vn_input *in = &n->inputs[input];
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
     struct needs needs = {0};
     uint64_t end = 0;
 
-    trunk_needs(n, input, &needs);
+    trunk_needs(n, input, &c, &needs);
     if (n->agent.kind == VN_AGENT_CONV) {
         struct vn_network trunk;
 
         vn_network_of_agent(n, &trunk);
-        trunk_needs(&trunk, input, &needs);
+        trunk_needs(&trunk, input, &c, &needs);
     }
     ret->image = take(&end, (uint64_t)in->height * in->width * vn_color_channels(in->color));
     ret->trunk[0] = take(&end, needs.trunk);
@@ -103,10 +131,11 @@ void vn_arena_layout(const struct vn_network *n, uint32_t input, struct vn_arena
     ret->bytes = (end + page - 1) / page * page;
 }
 
-uint64_t vn_scratch_bytes(const struct vn_network *n, uint32_t input)
+uint64_t vn_scratch_bytes(const struct vn_network *n, uint32_t input,
+                          const struct vn_compute *compute)
 {
     struct vn_arena a;
 
-    vn_arena_layout(n, input, &a);
+    vn_arena_layout(n, input, compute, &a);
     return a.bytes;
 }

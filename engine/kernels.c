@@ -10,29 +10,17 @@
 
 const struct vn_kernels *vn_kernels_find(const char *name)
 {
-    if (!strcmp(name, "auto") || !strcmp(name, "direct"))
+    if (!strcmp(name, "auto"))
+        return vn_kernels_auto(NULL);
+    if (!strcmp(name, "winograd"))
+        return vn_kernels_winograd(NULL);
+    if (!strcmp(name, "direct"))
         return vn_kernels_direct(NULL);
     if (!strcmp(name, vn_kernels_gemm.name))
         return &vn_kernels_gemm;
     if (!strcmp(name, vn_kernels_ref.name))
         return &vn_kernels_ref;
     return NULL;
-}
-
-size_t vn_conv_strip(const struct vn_conv *c)
-{
-    size_t pixels = (size_t)vn_conv_side(c->h, c->stride) * vn_conv_side(c->w, c->stride);
-    size_t strip = VN_CONV_STRIP_FLOATS / vn_conv_pixel_floats(c);
-
-    if (strip < VN_CONV_STRIP_MIN)
-        strip = VN_CONV_STRIP_MIN;
-    return strip < pixels ? strip : pixels;
-}
-
-size_t vn_conv_work(const struct vn_conv *c)
-{
-    return vn_conv_strip(c) * vn_conv_pixel_floats(c); /* ref needs (Co) and direct
-                                                               (k, Ci), which is less */
 }
 
 /* One output pixel: the mean of the up to s x s input pixels under it. */

@@ -1,8 +1,6 @@
 /* Convolution without unrolling the operand: register tiles of output pixels x channels
  * (engine/taps.h) read image and weights where they lie. A tap outside the image points to zeros.
  * Letters as in engine/kernels.h. */
-#include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "engine/kernels_parts.h"
@@ -12,132 +10,184 @@
 #define TAPS_MAX (VN_KERNEL_MAX * VN_KERNEL_MAX)
 
 struct direct {
+    const struct vn_taps_kernels *kernels;
     const struct vn_conv *c;
-    const float *x;
-    const float *zeros; /* (k, Ci) */
-    float *y;
-    uint32_t tile; /* pixels of a tile */
+    const struct vn_conv_run *r;
     uint32_t ho, wo;
-    uint32_t oy, ox; /* the next tile's first pixel */
+    const float *zeros; /* (k, Ci) */
+};
+
+/* One thread's tile on its way over the pixels. */
+struct walk {
+    const struct direct *d;
+    const struct vn_conv *c;
+    const struct vn_conv_piece *piece;
     struct vn_taps_tile t;
+    uint32_t pixels; /* of a tile */
     /* where the first tap of each pixel lies, modulo 2^32, and its place in x */
     uint32_t iy[VN_TAPS_PIXELS_MAX], ix[VN_TAPS_PIXELS_MAX];
     ptrdiff_t place[VN_TAPS_PIXELS_MAX];
     bool inside; /* the left and right edge, all taps of all pixels */
     const float *at[TAPS_MAX * VN_TAPS_PIXELS_MAX];
     float *out[VN_TAPS_PIXELS_MAX];
+    const float *add[VN_TAPS_PIXELS_MAX];
 };
 
-/* Places the tile on the next pixels; those that do not exist are the last one again. */
-static void place(struct direct *d)
+/* Places the tile on pixels first .. end; those that do not exist are the last one again. */
+static void place(struct walk *w, uint32_t first, uint32_t end)
 {
-    const struct vn_conv *c = d->c;
+    const struct vn_conv *c = w->c;
     const int64_t pad = (c->k - 1) / 2;
+    uint32_t oy = first / w->d->wo, ox = first % w->d->wo;
 
-    d->inside = true;
-    d->t.n = 0;
-    for (uint32_t p = 0; p < d->tile; p++) {
-        if (d->oy < d->ho) {
-            const int64_t iy = (int64_t)d->oy * c->stride - pad,
-                          ix = (int64_t)d->ox * c->stride - pad;
+    w->inside = true;
+    w->t.n = end - first < w->pixels ? end - first : w->pixels;
+    for (uint32_t p = 0; p < w->t.n; p++) {
+        const int64_t iy = (int64_t)oy * c->stride - pad, ix = (int64_t)ox * c->stride - pad;
+        const size_t y = (size_t)(first + p) * c->co + w->piece->y_channel;
 
-            d->iy[p] = (uint32_t)iy;
-            d->ix[p] = (uint32_t)ix;
-            d->place[p] = (iy * c->w + ix) * c->ci;
-            d->inside = d->inside && ix >= 0 && ix + c->k <= c->w;
-            d->out[p] = d->y + ((size_t)d->oy * d->wo + d->ox) * c->co;
-            d->t.n++;
-            if (++d->ox == d->wo) {
-                d->ox = 0;
-                d->oy++;
-            }
-        } else {
-            d->iy[p] = d->iy[p - 1];
-            d->ix[p] = d->ix[p - 1];
-            d->place[p] = d->place[p - 1];
+        w->iy[p] = (uint32_t)iy;
+        w->ix[p] = (uint32_t)ix;
+        w->place[p] = (iy * c->w + ix) * c->ci;
+        w->inside = w->inside && ix >= 0 && ix + c->k <= c->w;
+        w->out[p] = w->d->r->y + y;
+        w->add[p] = w->piece->add ? w->piece->add + y : NULL;
+        if (++ox == w->d->wo) {
+            ox = 0;
+            oy++;
         }
+    }
+    for (uint32_t p = w->t.n; p < w->pixels; p++) {
+        w->iy[p] = w->iy[p - 1];
+        w->ix[p] = w->ix[p - 1];
+        w->place[p] = w->place[p - 1];
     }
 }
 
-/* Runs of a row of taps away from the left and right edge, else of one tap. Where a tap lies
- * outside the image, its position is out of range as an unsigned number. */
-static void point(struct direct *d)
+/* A row of taps is one run away from the left and right edge, where the part reads all channels;
+ * else a tap is. Where a tap lies outside the image, its position is out of range as an unsigned
+ * number. */
+static void point(struct walk *w)
 {
-    const struct vn_conv *c = d->c;
-    const uint32_t runs = d->inside ? 1 : c->k; /* of a row of taps */
-    const float **at = d->at;
+    const struct vn_conv *c = w->c;
+    const uint32_t runs = w->inside && w->piece->ci == c->ci ? 1 : c->k; /* of a row of taps */
+    const float **at = w->at;
 
     for (uint32_t ky = 0; ky < c->k; ky++)
-        for (uint32_t kx = 0; kx < runs; kx++, at += d->tile) {
+        for (uint32_t kx = 0; kx < runs; kx++, at += w->pixels) {
             const ptrdiff_t tap = ((ptrdiff_t)ky * c->w + kx) * c->ci;
 
-            for (uint32_t p = 0; p < d->tile; p++) {
-                const bool in_image = (d->iy[p] + ky < c->h) & (d->ix[p] + kx < c->w);
+            for (uint32_t p = 0; p < w->pixels; p++) {
+                const bool in_image = (w->iy[p] + ky < c->h) & (w->ix[p] + kx < c->w);
 
-                at[p] = in_image ? d->x + (d->place[p] + tap) : d->zeros;
+                at[p] = in_image ? w->piece->x + (w->place[p] + tap) : w->d->zeros;
             }
         }
-    d->t.n_runs = c->k * runs;
-    d->t.run = c->k / runs * c->ci;
+    w->t.n_runs = c->k * runs;
+    w->t.run = c->k / runs * w->piece->ci;
 }
 
-static void conv(const struct vn_taps_kernels *kernels, const struct vn_conv *c,
-                 enum vn_epilogue epilogue, const float *x, const float *weight, const float *scale,
-                 const float *bias, float *y, float *work)
+/* Columns [first, end) of the pixels [first_pixel, end_pixel). */
+static void walk(const struct direct *d, const struct vn_conv_piece *piece, uint32_t first_pixel,
+                 uint32_t end_pixel, uint32_t first, uint32_t end)
 {
-    struct direct d;
+    struct walk w;
 
-    assert(c->k % 2 == 1 && c->k <= VN_KERNEL_MAX && c->stride && c->ci && c->co);
-    assert(x && weight && scale && bias && y && work && x != y);
-    d.c = c;
-    d.x = x;
-    d.zeros = work;
-    d.y = y;
-    d.tile = vn_taps_pixels(kernels);
-    d.ho = vn_conv_side(c->h, c->stride);
-    d.wo = vn_conv_side(c->w, c->stride);
-    d.oy = d.ox = 0;
-    d.t = (struct vn_taps_tile){
-        .x = d.at,
-        .w = weight,
-        .co = c->co,
-        .end = epilogue == VN_CONV_ADD ? VN_TAPS_SCALE_ADD : VN_TAPS_SCALE_RELU,
-        .scale = scale,
-        .bias = bias,
-        .y = d.out,
+    w.d = d;
+    w.c = d->c;
+    w.piece = piece;
+    w.pixels = vn_taps_pixels(d->kernels);
+    w.t = (struct vn_taps_tile){
+        .x = w.at,
+        .w = piece->weight,
+        .co = piece->co,
+        .first = first,
+        .end = end,
+        .finish = VN_TAPS_SCALE | (piece->add ? VN_TAPS_ADD : 0) | (piece->relu ? VN_TAPS_RELU : 0),
+        .scale = piece->scale,
+        .bias = piece->bias,
+        .y = w.out,
+        .add = w.add,
     };
-    memset(work, 0, (size_t)c->k * c->ci * sizeof *work);
-    while (d.oy < d.ho) {
-        place(&d);
-        point(&d);
-        vn_taps_tile(kernels, &d.t);
+    for (uint32_t p = first_pixel; p < end_pixel; p += w.pixels) {
+        place(&w, p, end_pixel);
+        point(&w);
+        vn_taps_tile(d->kernels, &w.t);
     }
 }
 
-#define DEFINE(isa)                                                                                \
-    static void conv_##isa(const struct vn_conv *c, enum vn_epilogue epilogue, const float *x,     \
-                           const float *weight, const float *scale, const float *bias, float *y,   \
-                           float *work)                                                            \
-    {                                                                                              \
-        conv(&vn_taps_##isa, c, epilogue, x, weight, scale, bias, y, work);                        \
-    }                                                                                              \
-    static const struct vn_kernels direct_##isa = {.name = "direct-" #isa, .conv = conv_##isa}
+#define COLUMNS 32 /* of the widest tile: threads share columns in this measure */
 
-DEFINE(generic);
+/* A thread's share: of the pixels if there are tiles enough for all, else of the columns. */
+static void share(void *context, uint32_t thread)
+{
+    const struct direct *d = context;
+    const uint32_t threads = vn_pool_threads(d->r->pool), pixels = d->ho * d->wo;
+
+    for (uint32_t part = 0; part < d->r->n_parts; part++) {
+        const struct vn_conv_piece p = vn_conv_piece(d->c, d->r, part);
+        const uint32_t tile = vn_taps_pixels(d->kernels), tiles = (pixels + tile - 1) / tile;
+        const uint32_t measures = (p.co + COLUMNS - 1) / COLUMNS;
+        uint32_t first, end;
+
+        if (tiles < 4 * threads && measures >= threads) {
+            vn_pool_share(measures, thread, threads, &first, &end);
+            end = end * COLUMNS < p.co ? end * COLUMNS : p.co;
+            walk(d, &p, 0, pixels, first * COLUMNS, end);
+        } else {
+            vn_pool_share(tiles, thread, threads, &first, &end);
+            end = end * tile < pixels ? end * tile : pixels;
+            walk(d, &p, first * tile, end, 0, p.co);
+        }
+    }
+}
+
+void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
+                    const struct vn_conv_run *r)
+{
+    struct direct d = {
+        .kernels = k->taps,
+        .c = c,
+        .r = r,
+        .ho = vn_conv_side(c->h, c->stride),
+        .wo = vn_conv_side(c->w, c->stride),
+        .zeros = r->work,
+    };
+
+    vn_conv_assert(c, r);
+    assert(c->k <= VN_KERNEL_MAX);
+    memset(r->work, 0, (size_t)c->k * c->ci * sizeof *r->work);
+    vn_pool_run(r->pool, share, &d);
+}
+
+size_t vn_direct_work(const struct vn_conv *c, uint32_t threads)
+{
+    (void)threads;
+    return (size_t)c->k * c->ci;
+}
+
+#define DIRECT(isa)                                                                                \
+    {                                                                                              \
+        .name = "direct-" #isa, .conv = vn_direct_conv, .work = vn_direct_work,                    \
+        .taps = &vn_taps_##isa                                                                     \
+    }
+
+static const struct vn_kernels tables[] = {
 #ifdef __x86_64__
-DEFINE(avx2);
-DEFINE(avx512);
+    DIRECT(avx512),
+    DIRECT(avx2),
+#elif defined(__aarch64__)
+    DIRECT(neon),
 #endif
+    DIRECT(generic),
+};
 
 const struct vn_kernels *vn_kernels_direct(const char *isa)
 {
-    const struct vn_taps_kernels *found = vn_taps_find(isa);
+    const struct vn_taps_kernels *taps = vn_taps_find(isa);
 
-#ifdef __x86_64__
-    if (found == &vn_taps_avx512)
-        return &direct_avx512;
-    if (found == &vn_taps_avx2)
-        return &direct_avx2;
-#endif
-    return found ? &direct_generic : NULL;
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
+        if (tables[i].taps == taps)
+            return &tables[i];
+    return NULL;
 }

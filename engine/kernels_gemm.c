@@ -1,7 +1,6 @@
 /* Convolution as a matrix product: strips of output pixels are unrolled into rows of a patch matrix
  * (P, K), K = k k Ci in the order of the weights, which are the other operand (K, Co) as they stand
- * in the store. The library must run single-threaded (engine/blas.h). */
-#include <assert.h>
+ * in the store. One thread; the library must run single-threaded too (engine/blas.h). */
 #include <cblas.h>
 #include <errno.h>
 #include <string.h>
@@ -9,55 +8,89 @@
 
 #include "engine/kernels_parts.h"
 
-/* The part of the patch row that one kernel row covers: (k, Ci) floats, zero outside the image. */
-static void patch_row(const struct vn_conv *c, const float *x, int64_t iy, int64_t ix, float *row)
-{
-    int64_t left = ix < 0 ? -ix : 0, end = c->k;
+/* Work space for im2col: as many output pixels as fit 256 KiB (it stays in a second-level cache),
+ * but not fewer than 64: a matrix product with few rows spends its time packing the weights. */
+#define STRIP_FLOATS 65536
+#define STRIP_MIN 64
 
-    if (end > c->w - ix)
-        end = c->w - ix;
-    if (iy < 0 || iy >= c->h) {
-        memset(row, 0, (size_t)c->k * c->ci * sizeof *row);
-        return;
-    }
-    memset(row, 0, (size_t)left * c->ci * sizeof *row);
-    memcpy(row + left * c->ci, x + (iy * c->w + ix + left) * c->ci,
-           (size_t)(end - left) * c->ci * sizeof *row);
-    memset(row + end * c->ci, 0, (size_t)(c->k - end) * c->ci * sizeof *row);
+/* Floats of work per output pixel: its row of the patch matrix, and its products. */
+static size_t pixel_floats(const struct vn_conv *c)
+{
+    return (size_t)c->k * c->k * c->ci + c->co;
+}
+
+static size_t strip_pixels(const struct vn_conv *c)
+{
+    const size_t all = (size_t)vn_conv_side(c->h, c->stride) * vn_conv_side(c->w, c->stride);
+    size_t strip = STRIP_FLOATS / pixel_floats(c);
+
+    if (strip < STRIP_MIN)
+        strip = STRIP_MIN;
+    return strip < all ? strip : all;
+}
+
+static size_t work(const struct vn_conv *c, uint32_t threads)
+{
+    (void)threads;
+    return strip_pixels(c) * pixel_floats(c);
+}
+
+/* The part of the patch row that one kernel row covers: (k, ci) floats, zero outside the image. */
+static void patch_row(const struct vn_conv *c, const struct vn_conv_piece *p, int64_t iy,
+                      int64_t ix, float *row)
+{
+    for (int64_t kx = ix; kx < ix + c->k; kx++, row += p->ci)
+        if (iy < 0 || iy >= c->h || kx < 0 || kx >= c->w)
+            memset(row, 0, p->ci * sizeof *row);
+        else
+            memcpy(row, p->x + (iy * c->w + kx) * c->ci, p->ci * sizeof *row);
 }
 
 /* Rows of `pixels` output pixels from number `first` on, counted row by row. */
-static void unroll(const struct vn_conv *c, const float *x, size_t first, size_t pixels,
-                   float *patches)
+static void unroll(const struct vn_conv *c, const struct vn_conv_piece *p, size_t first,
+                   size_t pixels, float *patches)
 {
     const int64_t pad = (c->k - 1) / 2;
     const uint32_t wo = vn_conv_side(c->w, c->stride);
 
-    for (size_t p = first; p < first + pixels; p++) {
-        int64_t iy = (int64_t)(p / wo * c->stride) - pad, ix = (int64_t)(p % wo * c->stride) - pad;
+    for (size_t i = first; i < first + pixels; i++) {
+        int64_t iy = (int64_t)(i / wo * c->stride) - pad, ix = (int64_t)(i % wo * c->stride) - pad;
 
-        for (uint32_t ky = 0; ky < c->k; ky++, patches += (size_t)c->k * c->ci)
-            patch_row(c, x, iy + ky, ix, patches);
+        for (uint32_t ky = 0; ky < c->k; ky++, patches += (size_t)c->k * p->ci)
+            patch_row(c, p, iy + ky, ix, patches);
     }
 }
 
-static void conv(const struct vn_conv *c, enum vn_epilogue epilogue, const float *x,
-                 const float *weight, const float *scale, const float *bias, float *y, float *work)
+static void conv_piece(const struct vn_conv *c, const struct vn_conv_run *r,
+                       const struct vn_conv_piece *p)
 {
     const size_t all = (size_t)vn_conv_side(c->h, c->stride) * vn_conv_side(c->w, c->stride);
-    const size_t strip = vn_conv_strip(c), k = (size_t)c->k * c->k * c->ci, co = c->co;
+    const size_t strip = strip_pixels(c), k = (size_t)c->k * c->k * p->ci;
+    float *sum = r->work + strip * k;
 
-    assert(c->k % 2 == 1 && c->stride && c->ci && c->co);
-    assert(x && weight && scale && bias && y && work && x != y);
     for (size_t first = 0; first < all; first += strip) {
-        size_t pixels = all - first < strip ? all - first : strip;
-        float *out = y + first * co;
-        float *sum = epilogue == VN_CONV_ADD ? work + strip * k : out;
+        const size_t pixels = all - first < strip ? all - first : strip;
 
-        unroll(c, x, first, pixels, work);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pixels, (int)co, (int)k, 1.0f,
-                    work, (int)k, weight, (int)co, 0.0f, sum, (int)co);
-        vn_conv_finish(epilogue, pixels, c->co, sum, scale, bias, out);
+        unroll(c, p, first, pixels, r->work);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pixels, (int)p->co, (int)k,
+                    1.0f, r->work, (int)k, p->weight, (int)p->co, 0.0f, sum, (int)p->co);
+        for (size_t i = 0; i < pixels; i++) {
+            const size_t at = (first + i) * c->co + p->y_channel;
+
+            vn_conv_finish(p, sum + i * p->co, p->add ? p->add + at : NULL, r->y + at);
+        }
+    }
+}
+
+static void conv(const struct vn_kernels *kernels, const struct vn_conv *c,
+                 const struct vn_conv_run *r)
+{
+    (void)kernels;
+    vn_conv_assert(c, r);
+    for (uint32_t part = 0; part < r->n_parts; part++) {
+        const struct vn_conv_piece p = vn_conv_piece(c, r, part);
+
+        conv_piece(c, r, &p);
     }
 }
 
@@ -65,7 +98,7 @@ static void conv(const struct vn_conv *c, enum vn_epilogue epilogue, const float
  * back; they become resident as far as the largest operands reach. */
 static int prepare(const struct vn_conv *c)
 {
-    const size_t pixels = vn_conv_strip(c), k = (size_t)c->k * c->k * c->ci, co = c->co;
+    const size_t pixels = strip_pixels(c), k = (size_t)c->k * c->k * c->ci, co = c->co;
     const size_t bytes = (pixels * k + k * co + pixels * co) * sizeof(float);
     float *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -78,4 +111,9 @@ static int prepare(const struct vn_conv *c)
     return 0;
 }
 
-const struct vn_kernels vn_kernels_gemm = {.name = "gemm", .conv = conv, .prepare = prepare};
+const struct vn_kernels vn_kernels_gemm = {
+    .name = "gemm",
+    .conv = conv,
+    .work = work,
+    .prepare = prepare,
+};

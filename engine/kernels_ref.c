@@ -1,44 +1,53 @@
 /* The plain convolution: what all others are compared with. Letters as in engine/kernels.h. */
-#include <assert.h>
 #include <string.h>
 
 #include "engine/kernels_parts.h"
 
-/* sum (Co) = the products of one output pixel. */
-static void one_pixel(const struct vn_conv *c, const float *x, const float *weight, uint32_t oy,
+/* sum (co) = the products of one output pixel; pixels of x are c->ci apart. */
+static void one_pixel(const struct vn_conv *c, const struct vn_conv_piece *p, uint32_t oy,
                       uint32_t ox, float *sum)
 {
     const int64_t pad = (c->k - 1) / 2;
 
-    memset(sum, 0, c->co * sizeof *sum);
+    memset(sum, 0, p->co * sizeof *sum);
     for (uint32_t ky = 0; ky < c->k; ky++)
         for (uint32_t kx = 0; kx < c->k; kx++) {
             int64_t iy = (int64_t)oy * c->stride + ky - pad,
                     ix = (int64_t)ox * c->stride + kx - pad;
-            const float *w = weight + ((size_t)ky * c->k + kx) * c->ci * c->co;
+            const float *w = p->weight + ((size_t)ky * c->k + kx) * p->ci * p->co;
 
             if (iy < 0 || iy >= c->h || ix < 0 || ix >= c->w)
                 continue;
-            for (uint32_t i = 0; i < c->ci; i++)
-                for (uint32_t o = 0; o < c->co; o++)
-                    sum[o] +=
-                        x[((size_t)iy * c->w + (size_t)ix) * c->ci + i] * w[(size_t)i * c->co + o];
+            for (uint32_t i = 0; i < p->ci; i++)
+                for (uint32_t o = 0; o < p->co; o++)
+                    sum[o] += p->x[((size_t)iy * c->w + (size_t)ix) * c->ci + i] *
+                              w[(size_t)i * p->co + o];
         }
 }
 
-static void conv(const struct vn_conv *c, enum vn_epilogue epilogue, const float *x,
-                 const float *weight, const float *scale, const float *bias, float *y, float *work)
+static void conv(const struct vn_kernels *kernels, const struct vn_conv *c,
+                 const struct vn_conv_run *r)
 {
-    uint32_t ho = vn_conv_side(c->h, c->stride), wo = vn_conv_side(c->w, c->stride);
+    const uint32_t ho = vn_conv_side(c->h, c->stride), wo = vn_conv_side(c->w, c->stride);
 
-    assert(c->k % 2 == 1 && c->stride && c->ci && c->co);
-    assert(x && weight && scale && bias && y && work && x != y);
-    for (uint32_t oy = 0; oy < ho; oy++)
-        for (uint32_t ox = 0; ox < wo; ox++) {
-            one_pixel(c, x, weight, oy, ox, work);
-            vn_conv_finish(epilogue, 1, c->co, work, scale, bias,
-                           y + ((size_t)oy * wo + ox) * c->co);
+    (void)kernels;
+    vn_conv_assert(c, r);
+    for (uint32_t part = 0; part < r->n_parts; part++) {
+        const struct vn_conv_piece p = vn_conv_piece(c, r, part);
+
+        for (size_t i = 0; i < (size_t)ho * wo; i++) {
+            const size_t at = i * c->co + p.y_channel;
+
+            one_pixel(c, &p, (uint32_t)(i / wo), (uint32_t)(i % wo), r->work);
+            vn_conv_finish(&p, r->work, p.add ? p.add + at : NULL, r->y + at);
         }
+    }
 }
 
-const struct vn_kernels vn_kernels_ref = {.name = "ref", .conv = conv};
+static size_t work(const struct vn_conv *c, uint32_t threads)
+{
+    (void)threads;
+    return c->co;
+}
+
+const struct vn_kernels vn_kernels_ref = {.name = "ref", .conv = conv, .work = work};

@@ -16,7 +16,7 @@ struct vn_planner {
 };
 
 int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
-                   struct vn_planner **ret_planner)
+                   const struct vn_compute *compute, struct vn_planner **ret_planner)
 {
     _cleanup_(vn_planner_freep) struct vn_planner *p = calloc(1, sizeof *p);
     int r;
@@ -34,7 +34,7 @@ int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
             return r;
     }
     for (uint32_t i = 0; i < n->n_inputs; i++)
-        p->scratch[i] = vn_scratch_bytes(n, i);
+        p->scratch[i] = vn_scratch_bytes(n, i, compute);
     *ret_planner = p;
     p = NULL;
     return 0;

@@ -46,9 +46,12 @@ struct vn_plan {
 /* What is known of a network's costs before any request; const after new, shared. */
 struct vn_planner;
 
-/* Borrows the network and the layout for as long as it lives. 0 or -ENOMEM. */
+struct vn_compute; /* engine/kernels.h */
+
+/* For sessions that compute like this, NULL being the default. Borrows the network and the layout
+ * for as long as it lives. 0 or -ENOMEM. */
 int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
-                   struct vn_planner **ret_planner);
+                   const struct vn_compute *compute, struct vn_planner **ret_planner);
 struct vn_planner *vn_planner_free(struct vn_planner *p);
 VN_DEFINE_CLEANUP(struct vn_planner *, vn_planner_free);
 

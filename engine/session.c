@@ -14,14 +14,15 @@
 
 /* One map for the largest input, between two pages that nobody may touch. Small pages, so that a
  * run makes resident what it touches and no more. */
-static int map_arena(struct vn_session *s, const struct vn_network *n)
+static int map_arena(struct vn_session *s, const struct vn_network *n,
+                     const struct vn_compute *compute)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     uint64_t bytes = 0;
     uint8_t *map;
 
     for (uint32_t i = 0; i < n->n_inputs; i++) {
-        vn_arena_layout(n, i, &s->layout[i]);
+        vn_arena_layout(n, i, compute, &s->layout[i]);
         bytes = s->layout[i].bytes > bytes ? s->layout[i].bytes : bytes;
     }
     map =
@@ -52,8 +53,8 @@ static int prepare_trunk(const struct vn_session *s, const struct vn_network *n,
     int r = prepare_conv(s, stem, &last[0]);
 
     for (uint32_t i = 0; !r && i < vn_network_blocks(n); i++) {
-        struct vn_conv conv1 = vn_block_conv1(vn_network_block(n, i), h, w);
-        struct vn_conv conv2 = vn_block_conv2(vn_network_block(n, i), h, w);
+        struct vn_conv conv1 = vn_block_conv1(vn_network_block(n, i), n->groups, h, w);
+        struct vn_conv conv2 = vn_block_conv2(vn_network_block(n, i), n->groups, h, w);
 
         r = prepare_conv(s, conv1, &last[1]);
         if (!r)
@@ -65,15 +66,18 @@ static int prepare_trunk(const struct vn_session *s, const struct vn_network *n,
 }
 
 static int session_init(struct vn_session *s, struct vn_store *store,
-                        const struct vn_kernels *kernels)
+                        const struct vn_compute *compute)
 {
     const struct vn_network *n = store->network;
     int r;
 
     s->store = vn_store_ref(store);
-    s->kernels = kernels ? kernels : vn_kernels_find("auto");
+    s->kernels = compute && compute->kernels ? compute->kernels : vn_kernels_find("auto");
     vn_network_of_agent(n, &s->agent_trunk);
-    if ((r = vn_planner_new(n, store->layout, &s->planner)) || (r = map_arena(s, n)))
+    if (compute && compute->threads > 1 && (r = vn_pool_new(compute->threads, &s->pool)))
+        return r;
+    if ((r = vn_planner_new(n, store->layout, compute, &s->planner)) ||
+        (r = map_arena(s, n, compute)))
         return r;
     for (uint32_t i = 0; !r && i < n->n_inputs; i++) {
         r = prepare_trunk(s, n, i);
@@ -83,7 +87,7 @@ static int session_init(struct vn_session *s, struct vn_store *store,
     return r;
 }
 
-int vn_session_new(struct vn_store *store, const struct vn_kernels *kernels,
+int vn_session_new(struct vn_store *store, const struct vn_compute *compute,
                    struct vn_session **ret_session)
 {
     _cleanup_(vn_session_freep) struct vn_session *s = calloc(1, sizeof *s);
@@ -91,7 +95,7 @@ int vn_session_new(struct vn_store *store, const struct vn_kernels *kernels,
 
     if (!s)
         return -ENOMEM;
-    r = session_init(s, store, kernels);
+    r = session_init(s, store, compute);
     if (r)
         return r;
     *ret_session = s;
@@ -105,6 +109,7 @@ struct vn_session *vn_session_free(struct vn_session *s)
         return NULL;
     if (s->map)
         munmap(s->map, s->map_bytes);
+    vn_pool_free(s->pool);
     vn_planner_free(s->planner);
     vn_store_unref(s->store);
     free(s);
@@ -153,52 +158,107 @@ static const struct vn_arena *arena_of(const struct vn_session *s, const struct 
     return &s->layout[t->run->input];
 }
 
-/* One convolution with its (scale, bias) vectors: rows of `bn` are (2, Co). */
+/* The (scale, bias) rows of `bn` are (2, co). */
+static struct vn_conv_part part(const struct vn_session *s, uint32_t weight, uint32_t bn,
+                                uint32_t row, uint32_t co)
+{
+    const float *scale = vn_store_tensor(s->store, bn) + (size_t)row * 2 * co;
+
+    return (struct vn_conv_part){vn_store_tensor(s->store, weight), scale, scale + co};
+}
+
 static void run_conv(struct vn_session *s, const struct trunk *t, const struct vn_conv *c,
-                     enum vn_epilogue epilogue, const float *x, uint32_t weight, uint32_t bn,
-                     uint32_t bn_row, float *y)
+                     struct vn_conv_run *r)
 {
-    const float *scale = vn_store_tensor(s->store, bn) + (size_t)bn_row * 2 * c->co;
-
-    s->kernels->conv(c, epilogue, x, vn_store_tensor(s->store, weight), scale, scale + c->co, y,
-                     arena_at(s, arena_of(s, t)->work));
+    r->relu = true;
+    r->work = arena_at(s, arena_of(s, t)->work);
+    r->pool = s->pool;
+    s->kernels->conv(s->kernels, c, r);
 }
 
-/* y += branch_g(x) */
-static void run_branch(struct vn_session *s, const struct trunk *t, struct vn_block b,
-                       const struct vn_slice *slice, const float *x, float *y)
+/* hidden (H, W, level h) = conv1 of all groups of the path, side by side. */
+static void run_conv1(struct vn_session *s, const struct trunk *t, uint32_t i, const float *x)
 {
-    struct vn_conv conv1 = vn_block_conv1(b, t->h, t->w), conv2 = vn_block_conv2(b, t->h, t->w);
-    float *hidden = arena_at(s, arena_of(s, t)->hidden);
-    uint32_t input = t->run->input;
+    const struct vn_trunk_run *run = t->run;
+    const struct vn_block b = vn_network_block(run->network, i);
+    const struct vn_conv c = vn_block_conv1(b, run->levels[i], t->h, t->w);
+    struct vn_conv_part parts[VN_GROUPS_MAX];
 
-    run_conv(s, t, &conv1, VN_CONV_RELU, x, slice->conv1, slice->bn1, input, hidden);
-    run_conv(s, t, &conv2, VN_CONV_ADD, hidden, slice->conv2, slice->bn2, input, y);
+    for (uint32_t k = 0; k < run->levels[i]; k++) {
+        const struct vn_slice *slice = &run->layout->slice[run->order[k]][i];
+
+        parts[k] = part(s, slice->conv1, slice->bn1, run->input, b.h);
+    }
+    run_conv(s, t, &c,
+             &(struct vn_conv_run){.x = x,
+                                   .parts = parts,
+                                   .n_parts = run->levels[i],
+                                   .split = VN_CONV_OUTPUTS,
+                                   .y = arena_at(s, arena_of(s, t)->hidden)});
 }
 
+/* y = relu(shortcut + sum over groups of conv2_g(hidden_g)) */
+static void run_conv2(struct vn_session *s, const struct trunk *t, uint32_t i,
+                      const float *shortcut, float *y)
+{
+    const struct vn_trunk_run *run = t->run;
+    const struct vn_block b = vn_network_block(run->network, i);
+    const struct vn_conv c = vn_block_conv2(b, run->levels[i], t->h, t->w);
+    struct vn_conv_part parts[VN_GROUPS_MAX];
+
+    for (uint32_t k = 0; k < run->levels[i]; k++) {
+        const struct vn_slice *slice = &run->layout->slice[run->order[k]][i];
+
+        parts[k] = part(s, slice->conv2, slice->bn2, run->input, b.co);
+    }
+    run_conv(s, t, &c,
+             &(struct vn_conv_run){.x = arena_at(s, arena_of(s, t)->hidden),
+                                   .parts = parts,
+                                   .n_parts = run->levels[i],
+                                   .split = VN_CONV_INPUTS,
+                                   .add = shortcut,
+                                   .y = y});
+}
+
+/* A block of level 0 is its shortcut: relu changes nothing, as x is a ReLU's output. */
 static int run_block(struct vn_session *s, struct trunk *t, uint32_t i,
                      const struct vn_control *control)
 {
-    const struct vn_trunk_run *run = t->run;
-    struct vn_block b = vn_network_block(run->network, i);
+    const struct vn_block b = vn_network_block(t->run->network, i);
+    const bool identity = b.stride == 1 && b.ci == b.co, any = t->run->levels[i];
     const float *x = arena_at(s, arena_of(s, t)->trunk[t->buffer]);
     float *y = arena_at(s, arena_of(s, t)->trunk[!t->buffer]);
+    int r = any ? check_control(control) : 0;
 
-    if (!run->levels[i] && b.stride == 1 && b.ci == b.co)
-        return 0; /* y = relu(x), and x is a ReLU's output */
-    vn_shortcut(t->h, t->w, b.ci, b.co, b.stride, x, y);
-    for (uint32_t k = 0; k < run->levels[i]; k++) {
-        int r = check_control(control);
-
+    if (r || (identity && !any))
+        return r;
+    if (!identity)
+        vn_shortcut(t->h, t->w, b.ci, b.co, b.stride, x, y);
+    if (any) {
+        run_conv1(s, t, i, x);
+        r = check_control(control);
         if (r)
             return r;
-        run_branch(s, t, b, &run->layout->slice[run->order[k]][i], x, y);
+        run_conv2(s, t, i, identity ? x : y, y);
     }
     t->h = vn_strided(t->h, b.stride);
     t->w = vn_strided(t->w, b.stride);
     t->buffer = !t->buffer;
-    vn_relu(y, (size_t)t->h * t->w * b.co);
     return 0;
+}
+
+static void run_stem(struct vn_session *s, const struct trunk *t)
+{
+    const struct vn_trunk_run *run = t->run;
+    const struct vn_conv c = vn_stem_conv(run->network, run->input);
+    const struct vn_conv_part stem =
+        part(s, run->layout->stem_conv[run->input], run->layout->stem_bn[run->input], 0, c.co);
+
+    run_conv(s, t, &c,
+             &(struct vn_conv_run){.x = arena_at(s, arena_of(s, t)->image),
+                                   .parts = &stem,
+                                   .n_parts = 1,
+                                   .y = arena_at(s, arena_of(s, t)->trunk[0])});
 }
 
 int vn_trunk_run(struct vn_session *s, const struct vn_trunk_run *run,
@@ -206,17 +266,15 @@ int vn_trunk_run(struct vn_session *s, const struct vn_trunk_run *run,
 {
     struct vn_conv stem = vn_stem_conv(run->network, run->input);
     struct trunk t = {run, vn_strided(stem.h, stem.stride), vn_strided(stem.w, stem.stride), 0};
-    const struct vn_arena *a = arena_of(s, &t);
     int r = check_control(control);
 
     if (r)
         return r;
-    run_conv(s, &t, &stem, VN_CONV_RELU, arena_at(s, a->image), run->layout->stem_conv[run->input],
-             run->layout->stem_bn[run->input], 0, arena_at(s, a->trunk[0]));
+    run_stem(s, &t);
     for (uint32_t i = 0; !r && i < vn_network_blocks(run->network); i++)
         r = run_block(s, &t, i, control);
     if (!r)
-        vn_pool_mean(arena_at(s, a->trunk[t.buffer]), (size_t)t.h * t.w,
+        vn_pool_mean(arena_at(s, arena_of(s, &t)->trunk[t.buffer]), (size_t)t.h * t.w,
                      vn_network_width(run->network), ret_pooled);
     return r;
 }

@@ -1,7 +1,8 @@
 /* A session runs paths: one worker's scratch arena (one anonymous map, sized once for the widest
- * path of the widest input) over a shared store. Not thread-safe; make one per worker.
+ * path of the widest input) over a shared store, and the threads that share a run's work. Not
+ * thread-safe; make one per worker.
  *
- * Between branches it looks at the cancel flag and the deadline. It never logs, never allocates
+ * Between convolutions it looks at the cancel flag and the deadline. It never logs, never allocates
  * per run, and touches no parameter outside the plan's slices. */
 #pragma once
 
@@ -24,13 +25,13 @@ struct vn_session;
 struct vn_control {
     const atomic_bool *cancel; /* NULL: cannot be cancelled */
     uint64_t deadline_ns;      /* vn_now_ns clock; 0: none */
-    atomic_ulong *progress;    /* counted up at each branch; NULL: nobody watches */
+    atomic_ulong *progress;    /* counted up at each convolution; NULL: nobody watches */
 };
 
-/* Takes its own reference to the store. kernels NULL = "auto". Everything that runs keep besides
+/* Takes its own reference to the store. compute NULL is the default. Everything that runs keep besides
  * the arena (packing buffers of the kernels) is taken here, so that a run's growth is its plan's.
  * 0 or a negative errno. */
-int vn_session_new(struct vn_store *s, const struct vn_kernels *kernels,
+int vn_session_new(struct vn_store *s, const struct vn_compute *compute,
                    struct vn_session **ret_session);
 struct vn_session *vn_session_free(struct vn_session *s);
 VN_DEFINE_CLEANUP(struct vn_session *, vn_session_free);
@@ -39,7 +40,8 @@ const struct vn_planner *vn_session_planner(const struct vn_session *s);
 const struct vn_store *vn_session_store(const struct vn_session *s);
 
 /* Bytes of arena that a run of this input touches at most: the plan's `scratch`. */
-uint64_t vn_scratch_bytes(const struct vn_network *n, uint32_t input);
+uint64_t vn_scratch_bytes(const struct vn_network *n, uint32_t input,
+                          const struct vn_compute *compute);
 
 /* Where preprocessing puts the image, (H, W, C) floats of the task's input, kept until the next. */
 float *vn_session_image(struct vn_session *s, uint32_t task);

@@ -75,8 +75,8 @@ void vn_taps_tile(const struct vn_taps_kernels *k, const struct vn_taps_tile *t)
 {
     struct choice c;
 
-    for (uint32_t column = 0; column < t->co; column += c.columns) {
-        c = choose(k, t->co - column);
+    for (uint32_t column = t->first; column < t->end; column += c.columns) {
+        c = choose(k, t->end - column);
         c.width->tile[c.vectors - 1](t, column, c.columns);
     }
 }

@@ -4,7 +4,7 @@
  * A tile holds some pixels x some columns (output channels) of the result in registers while it
  * walks the rows of the weights. Rows come in runs: along one run each pixel's operand lies
  * contiguously in memory, so that a run needs one pointer for each pixel:
- *     y[p][o] = end(sum over runs r and rows c of x[r][p][c] * w[r * run + c][o])
+ *     y[p][o] = finish(sum over runs r and rows c of x[r][p][c] * w[r * run + c][o])
  * Weights are read where they lie, row-major, any number of columns. Nothing outside an operand is
  * read: a vector that reaches beyond the columns of a row ends in the next row, whose numbers go
  * into columns that are never stored, and the last rows are read in parts. Each result is summed in
@@ -19,23 +19,25 @@
 
 #define VN_TAPS_PIXELS_MAX 8 /* of any table */
 
+/* What becomes of a sum, in this order; 0: y = sum. */
 enum vn_taps_end {
-    VN_TAPS_STORE,      /* y = sum */
-    VN_TAPS_ADD,        /* y += sum */
-    VN_TAPS_SCALE_RELU, /* y = max(0, scale * sum + bias) */
-    VN_TAPS_SCALE_ADD,  /* y += scale * sum + bias */
+    VN_TAPS_SCALE = 1, /* scale * sum + bias */
+    VN_TAPS_ADD = 2,   /* + add */
+    VN_TAPS_RELU = 4,  /* max(0, .) */
 };
 
 struct vn_taps_tile {
-    uint32_t n_runs, run;  /* rows of w: n_runs * run */
-    const float *const *x; /* (n_runs, pixels of the table): each points to `run` floats */
-    const float *w;        /* (n_runs * run, co) */
-    uint32_t co;           /* columns */
-    enum vn_taps_end end;
-    const float *scale; /* (co), unused without SCALE */
-    const float *bias;  /* (co), likewise */
-    uint32_t n;         /* pixels that are wanted, from the first; others only need pointers */
-    float *const *y;    /* (n) each points to co floats */
+    uint32_t n_runs, run;    /* rows of w: n_runs * run */
+    const float *const *x;   /* (n_runs, pixels of the table): each points to `run` floats */
+    const float *w;          /* (n_runs * run, co) */
+    uint32_t co;             /* columns */
+    uint32_t first, end;     /* the columns that are wanted */
+    unsigned finish;         /* enum vn_taps_end */
+    const float *scale;      /* (co), unused without SCALE */
+    const float *bias;       /* (co), likewise */
+    uint32_t n;              /* pixels that are wanted, from the first; others only need pointers */
+    float *const *y;         /* (n) each points to co floats */
+    const float *const *add; /* (n) likewise, may be y; unused without ADD */
 };
 
 /* dw (rows, co) += sum over pixels p of x[p] (rows) times dy[p] (co). */

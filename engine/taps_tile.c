@@ -46,47 +46,41 @@ INLINE size_t whole_rows(size_t rows, uint32_t co, uint32_t column, uint32_t wid
     return floats < column + width ? 0 : (floats - column - width) / co + 1;
 }
 
-INLINE vec finish(enum vn_taps_end end, vec sum, vec scale, vec bias, vec before)
+INLINE vec finish(unsigned how, vec sum, vec scale, vec bias, vec before)
 {
-    switch (end) {
-    case VN_TAPS_STORE:
-        return sum;
-    case VN_TAPS_ADD:
-        return before + sum;
-    case VN_TAPS_SCALE_RELU:
+    if (how & VN_TAPS_SCALE)
         sum = scale * sum + bias;
-        return (vec)((mask)sum & (mask)(sum > 0));
-    default:
-        return before + (scale * sum + bias);
-    }
+    if (how & VN_TAPS_ADD)
+        sum += before;
+    if (how & VN_TAPS_RELU)
+        sum = (vec)((mask)sum & (mask)(sum > 0));
+    return sum;
 }
 
 /* Column vector `column` of all wanted pixels; `part` columns of it are stored. */
 INLINE void end_vector(const struct vn_taps_tile *t, const vec *sum, int pixels, int vectors,
                        uint32_t column, uint32_t part)
 {
-    const bool scaled = t->end == VN_TAPS_SCALE_RELU || t->end == VN_TAPS_SCALE_ADD;
-    const bool adds = t->end == VN_TAPS_ADD || t->end == VN_TAPS_SCALE_ADD;
     vec scale = {0}, bias = {0};
 
-    if (scaled) {
+    if (t->finish & VN_TAPS_SCALE) {
         scale = part == VN_LANES ? load(t->scale + column) : load_part(t->scale + column, part);
         bias = part == VN_LANES ? load(t->bias + column) : load_part(t->bias + column, part);
     }
     UNROLL for (int p = 0; p < pixels; p++)
     {
-        float *y;
         vec before = {0};
 
         if ((uint32_t)p >= t->n)
             return;
-        y = t->y[p] + column;
-        if (adds)
-            before = part == VN_LANES ? load(y) : load_part(y, part);
+        if (t->finish & VN_TAPS_ADD)
+            before =
+                part == VN_LANES ? load(t->add[p] + column) : load_part(t->add[p] + column, part);
+        before = finish(t->finish, sum[p * vectors], scale, bias, before);
         if (part == VN_LANES)
-            *(vec *)y = finish(t->end, sum[p * vectors], scale, bias, before);
+            *(vec *)(t->y[p] + column) = before;
         else
-            store_part(y, finish(t->end, sum[p * vectors], scale, bias, before), part);
+            store_part(t->y[p] + column, before, part);
     }
 }
 

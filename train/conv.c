@@ -145,8 +145,10 @@ static void apply(const struct vn_taps *t, const float *in, uint32_t co, const f
                                 .x = x,
                                 .w = w,
                                 .co = co,
-                                .end = accumulate ? VN_TAPS_ADD : VN_TAPS_STORE,
-                                .y = y};
+                                .end = co,
+                                .finish = accumulate ? VN_TAPS_ADD : 0,
+                                .y = y,
+                                .add = (const float *const *)y};
 
     for (uint32_t first = 0; first < t->n_pixels; first += pixels) {
         tile.n = t->n_pixels - first < pixels ? t->n_pixels - first : pixels;

@@ -125,7 +125,7 @@ int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, st
     r = vn_layout_new(n, why, &m->layout);
     if (r)
         return r;
-    r = vn_planner_new(n, m->layout, &m->planner);
+    r = vn_planner_new(n, m->layout, NULL, &m->planner);
     if (r)
         return r;
     m->n = m->layout->data_bytes / sizeof(float);

@@ -95,7 +95,7 @@ static int measure(const struct arguments *a, struct vn_store *store,
     struct vn_meter meter;
     struct vn_why why = {""};
     uint32_t n;
-    int r = vn_planner_new(store->network, store->layout, &planner);
+    int r = vn_planner_new(store->network, store->layout, NULL, &planner);
 
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, "out of memory");

@@ -179,7 +179,7 @@ static int inspect_file(const char *file, struct inspection *i)
         return vn_cli_sorry(i->json, VN_EXIT_INPUT, NULL, why.text);
     i->network = i->store->network;
     i->layout = i->store->layout;
-    if (vn_planner_new(i->network, i->layout, &i->planner))
+    if (vn_planner_new(i->network, i->layout, NULL, &i->planner))
         return vn_cli_sorry(i->json, VN_EXIT_SYSTEM, file, "no memory");
     if (i->json)
         return print_as_json(i);

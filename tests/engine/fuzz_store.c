@@ -27,9 +27,9 @@ static void use(struct vn_store *s)
     struct vn_session *session = NULL;
 
     for (uint32_t i = 0; i < n->n_inputs; i++)
-        if (vn_scratch_bytes(n, i) > SCRATCH_MAX)
+        if (vn_scratch_bytes(n, i, NULL) > SCRATCH_MAX)
             goto out;
-    if (!result || vn_session_new(s, &vn_kernels_ref, &session))
+    if (!result || vn_session_new(s, &(struct vn_compute){.kernels = &vn_kernels_ref}, &session))
         goto out;
     for (uint32_t t = 0; t < n->n_tasks; t++) {
         struct vn_infer_request q = {
@@ -55,7 +55,7 @@ static void describe(const uint8_t *data, size_t size)
     struct vn_plan plan;
 
     if (!vn_network_parse((const char *)data, size, &why, &n) && !vn_layout_new(n, &why, &l) &&
-        !vn_planner_new(n, l, &p))
+        !vn_planner_new(n, l, NULL, &p))
         for (uint32_t t = 0; t < n->n_tasks; t++)
             vn_plan_uniform(p, t, n->groups, 0, &plan);
     vn_planner_free(p);

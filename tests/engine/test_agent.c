@@ -35,7 +35,7 @@ Test(agent, budget_input)
     uint64_t total, params;
 
     cr_assert_eq(vn_layout_new(n, NULL, &l), 0);
-    cr_assert_eq(vn_planner_new(n, l, &p), 0);
+    cr_assert_eq(vn_planner_new(n, l, NULL, &p), 0);
     vn_plan_uniform(p, 1, n->groups, 777, &full);
     total = vn_bytes_total(&full.bytes);
     params = vn_plan_params(&full);

@@ -23,7 +23,7 @@ static struct subject subject(const struct net_spec *spec)
     struct vn_why why = {""};
 
     cr_assert_eq(vn_layout_new(s.n, &why, &s.l), 0, "%s", why.text);
-    cr_assert_eq(vn_planner_new(s.n, s.l, &s.p), 0);
+    cr_assert_eq(vn_planner_new(s.n, s.l, NULL, &s.p), 0);
     return s;
 }
 
@@ -213,7 +213,7 @@ Test(plan, other_parts)
     /* 12 x 11 pixels of 3 bytes; task 1 has 4 labels of 4 bytes */
     cr_assert_eq(small.bytes.io, 12 * 11 * 3 + 4 * 4);
     cr_assert_eq(full.bytes.io, 1000 + 4 * 4);
-    cr_assert_eq(small.bytes.scratch, vn_scratch_bytes(s.n, 0));
+    cr_assert_eq(small.bytes.scratch, vn_scratch_bytes(s.n, 0, NULL));
     cr_assert_eq(full.density, 1.0);
     cr_assert_float_eq(small.density, (double)small.bytes.params / (double)full.bytes.params,
                        1e-15);
