@@ -1,0 +1,279 @@
+/* What the socket costs: the same request over a daemon's socket and as a call in this process, and
+ * a bare echo of the same bytes by an epoll loop in another process, in turns.
+ *
+ *     overhead SOCKET STORE LEVEL,LEVEL,... ROUNDS CALLS
+ *
+ * Prints JSON: for each of "daemon", "local" and "echo" the percentiles of all durations, and
+ * "over": those of a round trip beyond the median call of its own round, all in nanoseconds. */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "bench/local.h"
+#include "bench/talk.h"
+#include "engine/blas.h"
+#include "proto/frame.h"
+
+enum { WARM = 20, CALLS_MAX = 100000 };
+
+struct bench {
+    struct local local;
+    struct vn_buffer request, answer;
+    int daemon_fd, echo_fd;
+    unsigned rounds, calls;
+    /* (rounds, calls) nanoseconds */
+    double *daemon, *in_process, *echo, *over;
+};
+
+/* --- the bare echo ---------------------------------------------------------------------------- */
+
+/* Takes requests of so many bytes, sends answers of so many, until the other end is closed. */
+static void echo_loop(int fd, size_t request, size_t answer)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    static uint8_t bytes[65536];
+    size_t have = 0;
+
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
+        return;
+    while (epoll_wait(epoll, &event, 1, -1) == 1) {
+        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+
+        if (n <= 0)
+            return;
+        have += (size_t)n;
+        if (have < request)
+            continue;
+        have -= request;
+        if (talk_send(fd, bytes, answer))
+            return;
+    }
+}
+
+/* A process with the loop, at the other end of *ret_fd. */
+static pid_t echo_start(size_t request, size_t answer, int *ret_fd)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -1;
+    pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(fds[0]);
+        echo_loop(fds[1], request, answer);
+        _exit(0);
+    }
+    close(fds[1]);
+    *ret_fd = fds[0];
+    return pid;
+}
+
+static int echo_once(struct bench *b, size_t answer)
+{
+    uint8_t bytes[65536];
+    int r = talk_send(b->echo_fd, vn_buffer_head(&b->request), vn_buffer_used(&b->request));
+
+    while (!r && answer) {
+        ssize_t n = recv(b->echo_fd, bytes, answer, 0);
+
+        if (n <= 0)
+            return -ECONNRESET;
+        answer -= (size_t)n;
+    }
+    return r;
+}
+
+/* --- rounds ----------------------------------------------------------------------------------- */
+
+static int daemon_once(struct bench *b)
+{
+    int r = talk_send(b->daemon_fd, vn_buffer_head(&b->request), vn_buffer_used(&b->request));
+
+    return r ? r : talk_receive(b->daemon_fd, &b->answer);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static double median(const double *x, unsigned n)
+{
+    static double sorted[CALLS_MAX];
+
+    memcpy(sorted, x, n * sizeof *x);
+    qsort(sorted, n, sizeof *sorted, by_value);
+    return sorted[n / 2];
+}
+
+enum kind { LOCAL, DAEMON, ECHO_BARE };
+
+static int once(struct bench *b, enum kind kind, size_t answer)
+{
+    switch (kind) {
+    case LOCAL:
+        return local_run(&b->local);
+    case DAEMON:
+        return daemon_once(b);
+    default:
+        return echo_once(b, answer);
+    }
+}
+
+static int block(struct bench *b, enum kind kind, size_t answer, double *ret_ns)
+{
+    for (unsigned i = 0; i < WARM + b->calls; i++) {
+        uint64_t start = vn_now_ns();
+        int r = once(b, kind, answer);
+
+        if (r)
+            return r;
+        if (i >= WARM)
+            ret_ns[i - WARM] = (double)(vn_now_ns() - start);
+    }
+    return 0;
+}
+
+static int all_rounds(struct bench *b, size_t answer)
+{
+    for (unsigned round = 0; round < b->rounds; round++) {
+        const size_t at = (size_t)round * b->calls;
+        double middle;
+        int r;
+
+        if ((r = block(b, LOCAL, answer, b->in_process + at)) ||
+            (r = block(b, DAEMON, answer, b->daemon + at)) ||
+            (r = block(b, ECHO_BARE, answer, b->echo + at)))
+            return r;
+        middle = median(b->in_process + at, b->calls);
+        for (unsigned i = 0; i < b->calls; i++)
+            b->over[at + i] = b->daemon[at + i] - middle;
+    }
+    return 0;
+}
+
+static void print(const char *name, double *x, size_t n, const char *end)
+{
+    qsort(x, n, sizeof *x, by_value);
+    printf("\"%s\": {\"p50\": %.0f, \"p90\": %.0f, \"p99\": %.0f, \"max\": %.0f}%s", name, x[n / 2],
+           x[n * 9 / 10], x[n * 99 / 100], x[n - 1], end);
+}
+
+/* --- set-up ----------------------------------------------------------------------------------- */
+
+static int set_up(struct bench *b, char **args)
+{
+    struct vn_why why = {""};
+    struct vn_store *store = NULL;
+    uint32_t levels[TALK_LEVELS_MAX], n = talk_levels(args[2], levels);
+    size_t all;
+    int r;
+
+    b->rounds = (unsigned)strtoul(args[3], NULL, 10);
+    b->calls = (unsigned)strtoul(args[4], NULL, 10);
+    if (!b->rounds || b->rounds > 1000 || !b->calls || b->calls > CALLS_MAX)
+        return -EINVAL;
+    all = (size_t)b->rounds * b->calls;
+    b->daemon = calloc(4 * all, sizeof *b->daemon);
+    if (!b->daemon)
+        return -ENOMEM;
+    b->in_process = b->daemon + all;
+    b->echo = b->in_process + all;
+    b->over = b->echo + all;
+    vn_buffer_init(&b->request, VN_FRAME_MAX);
+    vn_buffer_init(&b->answer, VN_FRAME_MAX);
+    if ((r = talk_request(&b->request, levels, n)))
+        return r;
+    b->daemon_fd = talk_connect(args[0]);
+    if (b->daemon_fd < 0)
+        return b->daemon_fd;
+    if (vn_store_open(args[1], &why, &store)) {
+        fprintf(stderr, "overhead: %s\n", why.text);
+        return -EINVAL;
+    }
+    r = local_init(&b->local, store, levels, n);
+    vn_store_unref(store);
+    return r;
+}
+
+/* The daemon's answer is a result, and the same as the call's. */
+static int same_answer(struct bench *b)
+{
+    Virtualnet__Response *response;
+    uint32_t best;
+    int r = daemon_once(b);
+
+    if (r)
+        return r;
+    response = talk_result(&b->answer);
+    if (!response)
+        return -EPROTO;
+    vn_top_k(b->local.result.probabilities, b->local.result.n_labels, 1, &best);
+    if (response->infer->n_label < 1 || response->infer->label[0]->index != best ||
+        fabsf(response->infer->label[0]->probability - b->local.result.probabilities[best]) > 1e-6f)
+        r = -EPROTO;
+    virtualnet__response__free_unpacked(response, NULL);
+    return r;
+}
+
+static int measure(struct bench *b)
+{
+    const size_t all = (size_t)b->rounds * b->calls;
+    size_t answer;
+    pid_t pid;
+    int r = same_answer(b);
+
+    if (r)
+        return r;
+    answer = vn_buffer_used(&b->answer);
+    pid = echo_start(vn_buffer_used(&b->request), answer, &b->echo_fd);
+    if (pid < 0)
+        return -errno;
+    r = all_rounds(b, answer);
+    close(b->echo_fd);
+    waitpid(pid, NULL, 0);
+    if (r)
+        return r;
+    printf("{\"request_bytes\": %zu, \"answer_bytes\": %zu, ", vn_buffer_used(&b->request), answer);
+    print("local", b->in_process, all, ", ");
+    print("daemon", b->daemon, all, ", ");
+    print("echo", b->echo, all, ", ");
+    print("over", b->over, all, "}\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench b;
+    int r;
+
+    vn_blas_single_thread(argv);
+    if (argc != 6) {
+        fputs("usage: overhead SOCKET STORE LEVELS ROUNDS CALLS\n", stderr);
+        return 2;
+    }
+    r = set_up(&b, argv + 1);
+    if (!r)
+        r = measure(&b);
+    if (r)
+        fprintf(stderr, "overhead: %s\n", r < 0 ? strerror(-r) : "the run failed");
+    vn_buffer_deinit(&b.request);
+    vn_buffer_deinit(&b.answer);
+    local_deinit(&b.local);
+    free(b.daemon);
+    return r ? 1 : 0;
+}
