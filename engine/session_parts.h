@@ -8,7 +8,7 @@ struct vn_session {
     struct vn_store *store;     /* a reference */
     struct vn_planner *planner; /* owned */
     const struct vn_kernels *kernels;
-    struct vn_pool *pool; /* owned; NULL: one thread */
+    struct vn_pool *pool;          /* owned; NULL: one thread */
     struct vn_network agent_trunk; /* conv agents: vn_network_of_agent */
     struct vn_arena layout[VN_INPUTS_MAX];
     uint8_t *arena;

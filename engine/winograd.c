@@ -77,12 +77,12 @@ static struct sizes sizes_of(const struct vn_conv *c, uint32_t tile, uint32_t pa
 }
 
 /* Costs in multiplications of a vector, for one row and one vector of columns, from measurement:
- * 110 for the weights' transform, 200 and 150 for the transforms of a tile, which other columns or
- * rows share. */
+ * 110 for the weights' transform, and for each tile 200 for a vector of rows and 150 for a vector of
+ * columns, which all columns or all rows share. */
 static bool pays(const struct vn_conv *c)
 {
     const float tiles = (float)((c->w + OUT - 1) / OUT) * (float)((c->h + OUT - 1) / OUT);
-    const float transforms = 200.0f * 16 / (float)c->co + 150.0f * 16 / (float)c->ci;
+    const float transforms = 200.0f / (float)c->co + 150.0f / (float)c->ci;
 
     return POSITIONS * tiles + 110 + tiles * transforms < TAPS * (float)c->h * (float)c->w;
 }
@@ -111,10 +111,19 @@ struct job {
     size_t own_floats;           /* of each thread */
 };
 
-/* A thread's part of the scratch. */
+/* The weights of some rows and a panel of columns, row by row: where they lie in the first tap. */
+struct rows {
+    uint32_t first, end; /* the panel's columns */
+    uint32_t row, n;
+    size_t tap;
+    const float *w[VN_WINOGRAD_VECTORS][STEP], *scale[VN_WINOGRAD_VECTORS][STEP];
+};
+
+/* What a thread has for itself. */
 struct own {
     float *u, *m, *gathered;
-    float scale[PANEL_MAX], bias[PANEL_MAX]; /* of the panel */
+    float scale[PANEL_MAX], bias[PANEL_MAX]; /* of the panel, where parts share a vector */
+    struct rows rows[2];                     /* now and next */
 };
 
 /* --- input ------------------------------------------------------------------------------------- */
@@ -155,92 +164,88 @@ static void transform_input(const struct job *j, uint32_t tile)
 
 /* --- weights ----------------------------------------------------------------------------------- */
 
-/* Columns [first, end) that several parts share a vector of: brought together first. */
-static void gather(const struct job *j, struct own *o, uint32_t first, uint32_t end, uint32_t row,
-                   uint32_t rows)
+/* Parts that make outputs and are no whole number of vectors wide share vectors. */
+static bool parts_share_vectors(const struct job *j)
 {
-    const uint32_t width = end - first;
+    return j->r->split == VN_CONV_OUTPUTS && j->r->n_parts > 1 && j->part % j->isa->lanes;
+}
 
-    for (uint32_t column = first, n; column < end; column += n) {
-        const uint32_t in_part = column % j->part;
-        const float *w = j->r->parts[column / j->part].weight + in_part;
-        float *to = o->gathered + (column - first);
+static void find_rows(const struct job *j, struct rows *f)
+{
+    const uint32_t lanes = j->isa->lanes, co = j->c->co;
 
-        n = least(j->part - in_part, end - column);
+    f->tap = j->r->split == VN_CONV_OUTPUTS ? (size_t)j->c->ci * j->part : (size_t)j->part * co;
+    for (uint32_t v = 0, column = f->first; column < f->end; v++, column += lanes)
+        for (uint32_t i = 0; i < f->n; i++)
+            if (j->r->split == VN_CONV_OUTPUTS) {
+                const struct vn_conv_part *p = &j->r->parts[column / j->part];
+
+                f->w[v][i] = p->weight + (size_t)(f->row + i) * j->part + column % j->part;
+                f->scale[v][i] = p->scale + column % j->part;
+            } else {
+                const struct vn_conv_part *p = &j->r->parts[(f->row + i) / j->part];
+
+                f->w[v][i] = p->weight + (size_t)((f->row + i) % j->part) * co + column;
+                f->scale[v][i] = p->scale + column;
+            }
+}
+
+/* Brings the columns of several parts together in scratch. */
+static void gather(const struct job *j, struct own *o, struct rows *f)
+{
+    const uint32_t width = f->end - f->first;
+
+    for (uint32_t column = f->first, n; column < f->end; column += n) {
+        const struct vn_conv_part *p = &j->r->parts[column / j->part];
+        const uint32_t in_part = column % j->part, to = column - f->first;
+
+        n = least(j->part - in_part, f->end - column);
+        memcpy(o->scale + to, p->scale + in_part, n * sizeof *o->scale);
         for (uint32_t t = 0; t < TAPS; t++)
-            for (uint32_t r = 0; r < rows; r++)
-                memcpy(to + ((size_t)t * rows + r) * width,
-                       w + ((size_t)t * j->c->ci + row + r) * j->part, n * sizeof *to);
+            for (uint32_t r = 0; r < f->n; r++)
+                memcpy(o->gathered + ((size_t)t * f->n + r) * width + to,
+                       p->weight + ((size_t)t * j->c->ci + f->row + r) * j->part + in_part,
+                       n * sizeof *o->gathered);
     }
+    f->tap = (size_t)f->n * width;
+    for (uint32_t v = 0; v * j->isa->lanes < width; v++)
+        for (uint32_t r = 0; r < f->n; r++) {
+            f->w[v][r] = o->gathered + (size_t)r * width + v * j->isa->lanes;
+            f->scale[v][r] = o->scale + v * j->isa->lanes;
+        }
 }
 
-/* U of columns [first, end), each part making some of them. */
-static void weights_of_outputs(const struct job *j, struct own *o, uint32_t first, uint32_t end,
-                               uint32_t row, uint32_t rows)
+static void transform_weights(const struct job *j, struct own *o, struct rows *f)
 {
-    struct vn_winograd_weights w = {
-        .rows = rows, .u_row = round_up(end - first, j->isa->lanes), .pitch = j->s.u_pitch};
+    const uint32_t lanes = j->isa->lanes, width = f->end - f->first;
 
-    if (j->r->n_parts > 1 && j->part % j->isa->lanes) {
-        gather(j, o, first, end, row, rows);
-        w.w = o->gathered;
-        w.row = w.columns = end - first;
-        w.tap = (size_t)rows * w.row;
-        w.scale = o->scale;
-        w.u = o->u;
-        j->isa->weights(&w);
-        return;
-    }
-    for (uint32_t column = first; column < end; column += w.columns) {
-        const uint32_t in_part = column % j->part;
-
-        w.w = j->r->parts[column / j->part].weight + (size_t)row * j->part + in_part;
-        w.row = j->part;
-        w.tap = (size_t)j->c->ci * j->part;
-        w.columns = least(j->part - in_part, end - column);
-        w.scale = o->scale + (column - first);
-        w.u = o->u + (column - first);
-        j->isa->weights(&w);
-    }
+    if (parts_share_vectors(j))
+        gather(j, o, f);
+    for (uint32_t v = 0; v * lanes < width; v++)
+        j->isa->weights(&(struct vn_winograd_weights){
+            .w = f->w[v],
+            .scale = f->scale[v],
+            .tap = f->tap,
+            .rows = f->n,
+            .columns = least(lanes, width - v * lanes),
+            .u = o->u + v * lanes,
+            .u_row = round_up(width, lanes),
+            .pitch = j->s.u_pitch,
+        });
 }
 
-/* U of rows [row, row + rows), each part having some of them. */
-static void weights_of_inputs(const struct job *j, struct own *o, uint32_t first, uint32_t end,
-                              uint32_t row, uint32_t rows)
-{
-    struct vn_winograd_weights w = {
-        .row = j->c->co,
-        .tap = (size_t)j->part * j->c->co,
-        .columns = end - first,
-        .u_row = round_up(end - first, j->isa->lanes),
-        .pitch = j->s.u_pitch,
-    };
-
-    for (uint32_t r = row; r < row + rows; r += w.rows) {
-        const struct vn_conv_part *part = &j->r->parts[r / j->part];
-
-        w.rows = least(j->part - r % j->part, row + rows - r);
-        w.w = part->weight + (size_t)(r % j->part) * j->c->co + first;
-        w.scale = part->scale + first;
-        w.u = o->u + (size_t)(r - row) * w.u_row;
-        j->isa->weights(&w);
-    }
-}
-
-/* The scale is in the weights where parts differ in it by row; a bias is one sum for a column. */
-static void scale_and_bias(const struct job *j, struct own *o, uint32_t first, uint32_t end)
+/* The scale is in the weights; a bias is one number for a column. */
+static void find_bias(const struct job *j, struct own *o, uint32_t first, uint32_t end)
 {
     for (uint32_t i = first; i < end; i++) {
         float *bias = &o->bias[i - first];
 
-        if (j->r->split == VN_CONV_OUTPUTS) {
-            *bias = j->r->parts[i / j->part].bias[i % j->part];
-            o->scale[i - first] = j->r->parts[i / j->part].scale[i % j->part];
-            continue;
-        }
         *bias = 0;
-        for (uint32_t p = 0; p < j->r->n_parts; p++)
-            *bias += j->r->parts[p].bias[i];
+        if (j->r->split == VN_CONV_OUTPUTS)
+            *bias = j->r->parts[i / j->part].bias[i % j->part];
+        else
+            for (uint32_t p = 0; p < j->r->n_parts; p++)
+                *bias += j->r->parts[p].bias[i];
     }
 }
 
@@ -272,40 +277,87 @@ static void output_chunk(const struct job *j, const struct own *o, const float *
     }
 }
 
-/* Columns [first, end), chunks [chunk, end_chunk) of the strip. */
-static void panel(const struct job *j, struct own *o, uint32_t first, uint32_t end, uint32_t chunk,
-                  uint32_t end_chunk)
+/* Chunks [chunk, end_chunk) of the strip with the weights `now`; `next` comes after them. */
+static void products(const struct job *j, const struct own *o, const struct rows *now,
+                     const struct vn_winograd_ahead *next, uint32_t chunk, uint32_t end_chunk)
 {
+    static const struct vn_winograd_ahead nothing;
     const struct sizes *s = &j->s;
-    const uint32_t vectors = (end - first + j->isa->lanes - 1) / j->isa->lanes;
 
-    scale_and_bias(j, o, first, end);
-    for (uint32_t row = 0, rows; row < j->c->ci; row += rows) {
-        rows = least(STEP, j->c->ci - row);
-        if (j->r->split == VN_CONV_OUTPUTS)
-            weights_of_outputs(j, o, first, end, row, rows);
-        else
-            weights_of_inputs(j, o, first, end, row, rows);
-        for (uint32_t i = chunk; i < end_chunk; i++) {
-            const uint32_t tile = j->first + i * s->chunk;
-            struct vn_winograd_product p = {
-                .v = j->v + i * s->v_chunk + row,
-                .u = o->u,
-                .m = o->m + (s->steps > 1 ? i * s->m_chunk : 0),
-                .v_pitch = s->v_pitch,
-                .u_pitch = s->u_pitch,
-                .m_pitch = s->m_pitch,
-                .v_row = s->v_row,
-                .tiles = least(s->chunk, j->end - tile),
-                .rows = rows,
-                .vectors = vectors,
-                .add = row != 0,
-            };
+    for (uint32_t i = chunk; i < end_chunk; i++) {
+        const uint32_t tile = j->first + i * s->chunk;
+        const struct vn_winograd_product p = {
+            .v = j->v + i * s->v_chunk + now->row,
+            .u = o->u,
+            .m = o->m + (s->steps > 1 ? i * s->m_chunk : 0),
+            .v_pitch = s->v_pitch,
+            .u_pitch = s->u_pitch,
+            .m_pitch = s->m_pitch,
+            .v_row = s->v_row,
+            .tiles = least(s->chunk, j->end - tile),
+            .rows = now->n,
+            .vectors = (now->end - now->first + j->isa->lanes - 1) / j->isa->lanes,
+            .add = now->row != 0,
+            .ahead = i + 1 == end_chunk ? next : &nothing,
+        };
 
-            j->isa->product(&p);
-            if (row + rows == j->c->ci)
-                output_chunk(j, o, p.m, first, end, tile, p.tiles);
-        }
+        j->isa->product(&p);
+        if (now->row + now->n == j->c->ci)
+            output_chunk(j, o, p.m, now->first, now->end, tile, p.tiles);
+    }
+}
+
+/* The next rows of the panel, or the first of the next panel; false: none before column `end`. */
+static bool step_on(const struct job *j, const struct rows *now, uint32_t end, struct rows *next)
+{
+    next->first = now->first;
+    next->end = now->end;
+    next->row = now->row + now->n;
+    if (next->row == j->c->ci) {
+        next->first = now->end;
+        next->end = least(now->end + j->panel, end);
+        next->row = 0;
+    }
+    next->n = least(STEP, j->c->ci - next->row);
+    if (next->first >= end)
+        return false;
+    find_rows(j, next);
+    return true;
+}
+
+static struct vn_winograd_ahead ahead(const struct job *j, const struct rows *next)
+{
+    return (struct vn_winograd_ahead){
+        .w = {next->w[0], next->w[1]},
+        .vectors = (next->end - next->first + j->isa->lanes - 1) / j->isa->lanes,
+        .rows = next->n,
+        .tap = next->tap,
+    };
+}
+
+/* Columns [first, end), chunks [chunk, end_chunk) of the strip. */
+static void panels(const struct job *j, struct own *o, uint32_t first, uint32_t end, uint32_t chunk,
+                   uint32_t end_chunk)
+{
+    struct rows *now = &o->rows[0], *next = &o->rows[1];
+    bool more;
+
+    *now = (struct rows){.first = first, .end = first};
+    now->row = j->c->ci;
+    more = step_on(j, now, end, next);
+    while (more) {
+        struct vn_winograd_ahead a = {0};
+        struct rows *done = now;
+
+        now = next;
+        next = done;
+        if (!now->row)
+            find_bias(j, o, now->first, now->end);
+        transform_weights(j, o, now);
+        more = step_on(j, now, end, next);
+        if (more && !parts_share_vectors(j))
+            a = ahead(j, next);
+        products(j, o, now, &a, chunk, end_chunk);
     }
 }
 
@@ -316,13 +368,6 @@ static void own_init(const struct job *j, uint32_t thread, struct own *ret)
     ret->u = j->own + thread * j->own_floats;
     ret->m = ret->u + j->s.u;
     ret->gathered = ret->m + j->s.m;
-}
-
-static void panels(const struct job *j, struct own *o, uint32_t first_panel, uint32_t end_panel,
-                   uint32_t chunk, uint32_t end_chunk)
-{
-    for (uint32_t i = first_panel; i < end_panel; i++)
-        panel(j, o, i * j->panel, least((i + 1) * j->panel, j->c->co), chunk, end_chunk);
 }
 
 static uint32_t n_panels(const struct job *j)
@@ -348,7 +393,7 @@ static void share_chunks(void *context, uint32_t thread)
     for (uint32_t t = first * j->s.chunk; t < end * j->s.chunk && j->first + t < j->end; t++)
         transform_input(j, j->first + t);
     if (first < end)
-        panels(j, &o, 0, n_panels(j), first, end);
+        panels(j, &o, 0, j->c->co, first, end);
 }
 
 static void share_input(void *context, uint32_t thread)
@@ -369,7 +414,7 @@ static void share_panels(void *context, uint32_t thread)
 
     own_init(j, thread, &o);
     vn_pool_share(n_panels(j), thread, vn_pool_threads(j->r->pool), &first, &end);
-    panels(j, &o, first, end, 0, n_chunks(j));
+    panels(j, &o, first * j->panel, least(end * j->panel, j->c->co), 0, n_chunks(j));
 }
 
 /* What the slowest thread does, in tiles and panels: the weights' transform is worth three tiles. */

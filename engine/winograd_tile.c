@@ -15,6 +15,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
+/* Keeps the compiler from holding one pointer for each of 36 positions, more than there are. */
+#define ONE_POINTER(p) __asm__("" : "+r"(p))
+
 #define OUT VN_WINOGRAD_OUT
 #define IN VN_WINOGRAD_IN
 #define POSITIONS VN_WINOGRAD_POSITIONS
@@ -111,8 +114,11 @@ INLINE void input_vector(const float *const *x, uint32_t c, uint32_t part, float
     UNROLL for (int i = 0; i < IN; i++)
     {
         input_1d(d + i * IN, 1);
-        UNROLL for (int j = 0; j < IN; j++)
-            store(v + (size_t)(i * IN + j) * pitch + c, d[i * IN + j]);
+        UNROLL for (int j = 0; j < IN; j++, v += pitch)
+        {
+            store(v, d[i * IN + j]);
+            ONE_POINTER(v);
+        }
     }
 }
 
@@ -121,66 +127,106 @@ static void input(const float *const *x, uint32_t ci, float *v, size_t pitch)
     uint32_t c = 0;
 
     for (; c + VN_LANES <= ci; c += VN_LANES)
-        input_vector(x, c, VN_LANES, v, pitch);
+        input_vector(x, c, VN_LANES, v + c, pitch);
     if (c < ci)
-        input_vector(x, c, ci - c, v, pitch);
+        input_vector(x, c, ci - c, v + c, pitch);
 }
 
 /* --- weights ----------------------------------------------------------------------------------- */
 
-INLINE void weights_vector(const float *w, size_t tap, uint32_t part, vec scale, float *u,
-                           size_t pitch)
+/* The weights of some rows, scaled, tap by tap: nine taps at once, often a power of two apart, would
+ * drive each other out of the first-level cache. */
+#define ROWS 16
+
+struct taken {
+    vec tap[9][ROWS];
+};
+
+INLINE void take_rows(const struct vn_winograd_weights *p, uint32_t first, uint32_t rows,
+                      uint32_t part, struct taken *t)
+{
+    for (size_t k = 0; k < 9; k++)
+        for (uint32_t r = 0; r < rows; r++)
+            t->tap[k][r] = load_some(p->scale[first + r], part) *
+                           load_some(p->w[first + r] + k * p->tap, part);
+}
+
+INLINE void weights_row(const struct taken *w, uint32_t r, float *u, size_t pitch)
 {
     vec t[IN * 3];
 
     UNROLL for (int j = 0; j < 3; j++)
-    {
-        const float *column = w + (size_t)j * tap;
-
-        weights_1d(scale * load_some(column, part), scale * load_some(column + 3 * tap, part),
-                   scale * load_some(column + 6 * tap, part), t + j, 3);
-    }
+        weights_1d(w->tap[j][r], w->tap[3 + j][r], w->tap[6 + j][r], t + j, 3);
     UNROLL for (int i = 0; i < IN; i++)
     {
-        vec row[IN];
+        vec out[IN];
 
-        weights_1d(t[i * 3], t[i * 3 + 1], t[i * 3 + 2], row, 1);
-        UNROLL for (int j = 0; j < IN; j++) store(u + (size_t)(i * IN + j) * pitch, row[j]);
+        weights_1d(t[i * 3], t[i * 3 + 1], t[i * 3 + 2], out, 1);
+        UNROLL for (int j = 0; j < IN; j++, u += pitch)
+        {
+            store(u, out[j]);
+            ONE_POINTER(u);
+        }
     }
 }
 
 static void weights(const struct vn_winograd_weights *p)
 {
-    for (uint32_t first = 0; first < p->columns; first += VN_LANES) {
-        const uint32_t left = p->columns - first, part = left < VN_LANES ? left : VN_LANES;
-        const vec scale = load_some(p->scale + first, part);
-        const float *w = p->w + first;
-        float *u = p->u + first;
+    float *u = p->u;
+    struct taken t;
 
-        for (uint32_t r = 0; r < p->rows; r++, w += p->row, u += p->u_row)
-            if (part == VN_LANES)
-                weights_vector(w, p->tap, VN_LANES, scale, u, p->pitch);
-            else
-                weights_vector(w, p->tap, part, scale, u, p->pitch);
+    for (uint32_t first = 0, rows; first < p->rows; first += rows) {
+        rows = p->rows - first < ROWS ? p->rows - first : ROWS;
+        if (p->columns == VN_LANES)
+            take_rows(p, first, rows, VN_LANES, &t);
+        else
+            take_rows(p, first, rows, p->columns, &t);
+        for (uint32_t r = 0; r < rows; r++, u += p->u_row)
+            weights_row(&t, r, u, p->pitch);
     }
 }
 
 /* --- product ----------------------------------------------------------------------------------- */
 
-INLINE void product_tile(const struct vn_winograd_product *p, const float *v, const float *u,
-                         float *m, int tiles, int vectors)
-{
-    vec sum[VN_TILES * VN_WINOGRAD_VECTORS], weight[VN_WINOGRAD_VECTORS];
-    const float *x[VN_TILES];
+/* A step of this many rows is followed by some hints. */
+#define STEP 16
 
-    UNROLL for (int t = 0; t < tiles; t++) x[t] = v + (size_t)t * p->v_row;
+/* A position's share of the weights ahead: a quarter of the rows of one tap; and of these, those of
+ * step `step` of `steps`. */
+INLINE void ask(const struct vn_winograd_ahead *a, uint32_t position, uint32_t step, uint32_t steps)
+{
+    const uint32_t quarter = (a->rows + 3) / 4, each = (quarter + steps - 1) / steps;
+    const uint32_t from = position % 4 * quarter;
+    const uint32_t first = from + step * each;
+    const uint32_t most = from + quarter < a->rows ? from + quarter : a->rows;
+
+    for (uint32_t r = first; r < first + each && r < most; r++)
+        for (uint32_t v = 0; v < a->vectors; v++)
+            __builtin_prefetch(a->w[v][r] + position / 4 * a->tap, 0, 2);
+}
+
+INLINE void product_tile(const struct vn_winograd_product *p, uint32_t position, int tiles,
+                         int vectors)
+{
+    const float *u = p->u + position * p->u_pitch, *x[VN_TILES];
+    float *m = p->m + position * p->m_pitch;
+    vec sum[VN_TILES * VN_WINOGRAD_VECTORS], weight[VN_WINOGRAD_VECTORS];
+
+    UNROLL for (int t = 0; t < tiles; t++) x[t] =
+        p->v + position * p->v_pitch + (size_t)t * p->v_row;
     UNROLL for (int i = 0; i < tiles * vectors; i++) sum[i] =
         p->add ? load(m + i * VN_LANES) : (vec){0};
-    for (size_t r = 0; r < p->rows; r++, u += vectors * VN_LANES) {
-        UNROLL for (int i = 0; i < vectors; i++) weight[i] = load(u + i * VN_LANES);
-        UNROLL for (int t = 0; t < tiles; t++)
-        {
-            UNROLL for (int i = 0; i < vectors; i++) sum[t * vectors + i] += weight[i] * x[t][r];
+    for (size_t first = 0; first < p->rows; first += STEP) {
+        const size_t end = first + STEP < p->rows ? first + STEP : p->rows;
+
+        ask(p->ahead, position, (uint32_t)(first / STEP), (p->rows + STEP - 1) / STEP);
+        for (size_t r = first; r < end; r++, u += vectors * VN_LANES) {
+            UNROLL for (int i = 0; i < vectors; i++) weight[i] = load(u + i * VN_LANES);
+            UNROLL for (int t = 0; t < tiles; t++)
+            {
+                UNROLL for (int i = 0; i < vectors; i++) sum[t * vectors + i] +=
+                    weight[i] * x[t][r];
+            }
         }
     }
     UNROLL for (int i = 0; i < tiles * vectors; i++) store(m + i * VN_LANES, sum[i]);
@@ -188,9 +234,8 @@ INLINE void product_tile(const struct vn_winograd_product *p, const float *v, co
 
 INLINE void product_all(const struct vn_winograd_product *p, int tiles, int vectors)
 {
-    for (size_t i = 0; i < POSITIONS; i++)
-        product_tile(p, p->v + i * p->v_pitch, p->u + i * p->u_pitch, p->m + i * p->m_pitch, tiles,
-                     vectors);
+    for (uint32_t i = 0; i < POSITIONS; i++)
+        product_tile(p, i, tiles, vectors);
 }
 
 /* The smallest tile that holds all: the others cost as much as if they were wanted. */

@@ -17,15 +17,23 @@
 #define VN_WINOGRAD_TILES_MAX 8
 #define VN_WINOGRAD_VECTORS 2 /* of columns in a panel */
 
-/* Rows of a convolution's weights: u[position][row][column] = G (scale * w) G'. Columns of the last
- * vector beyond `columns` become zero. */
+/* Rows of the weights, one vector of columns: u[position][row] = G (scale * w) G', zero beyond
+ * `columns`. */
 struct vn_winograd_weights {
-    const float *w;         /* the first row of the first tap */
-    size_t tap, row;        /* floats from one tap, one row to the next */
-    const float *scale;     /* (columns) */
+    const float *const *w;     /* (rows) each points to the row's columns in the first tap */
+    const float *const *scale; /* (rows) likewise */
+    size_t tap;                /* floats from one tap to the next */
     uint32_t rows, columns;
     float *u;
     size_t u_row, pitch;
+};
+
+/* Weights that are needed next and asked for while products are computed: they come from memory in
+ * an order that the processor does not foresee. A hint may point anywhere. */
+struct vn_winograd_ahead {
+    const float *const *w[VN_WINOGRAD_VECTORS]; /* as above, of each vector of columns */
+    uint32_t vectors, rows;                     /* 0: nothing is needed */
+    size_t tap;
 };
 
 /* m[position] (tiles, vectors * lanes) = or += v[position] (tiles, rows) . u[position] (rows,
@@ -37,6 +45,7 @@ struct vn_winograd_product {
     uint32_t v_row; /* floats from one tile to the next */
     uint32_t tiles, rows, vectors;
     bool add;
+    const struct vn_winograd_ahead *ahead;
 };
 
 /* One tile's results: y = [max(0,] [add +] A' m A + bias [)] for the output pixels (rows, columns)
