@@ -3,7 +3,7 @@
  *     engine [--threads N] [--kernels NAME]
  *
  *     load STORE TASK LEVEL,LEVEL,... IMAGE
- *     plan        bytes of the path that is loaded: params, params_resident, scratch, io; density */
+ *     plan        of the loaded path: bytes of params, params_resident, scratch, io; density */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-/* ONNX Runtime without Python around it, as a worker of bench/run (bench/worker.h): what its library
- * alone needs. Its package brings the library and no header; the C interface is a table of
- * functions whose order never changes, of which this names the few that it calls.
+/* ONNX Runtime without Python around it, as a worker of bench/run (bench/worker.h): what the
+ * library needs for itself. Its package brings the library and no header; the C interface is a
+ * table of functions whose order never changes, of which this names the few that it calls.
  *
  *     onnxruntime LIBRARY THREADS
  *

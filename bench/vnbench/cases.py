@@ -24,7 +24,8 @@ class Case:
     def __init__(self, context, name, level, description=None):
         """name: of networks.NETWORKS, or of the description given."""
         self.description = description or networks.network(name)
-        self.name, self.level, self.groups = name, level, self.description["groups"]
+        self.name, self.level = self.description["name"], level
+        self.groups = self.description["groups"]
         self.store = networks.make_store(context.program("bench-make_store"), context.cache,
                                          self.description)
         self.levels = [level] * networks.n_blocks(self.description)

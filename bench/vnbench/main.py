@@ -8,10 +8,15 @@ import sys
 import tempfile
 import time
 
-from . import cases, latency, networks, workers
+from . import (cases, ceilings, daemon, growth, latency, memory, networks, served, start, training,
+               workers)
 
-PARTS = {"latency": latency.part}
-PROGRAMS = ["bench/bench-" + name for name in ("ceilings", "engine", "make_store")]
+PARTS = {"ceilings": ceilings.part, "latency": latency.part, "growth": growth.part,
+         "memory": memory.part, "start": start.part, "daemon": daemon.part,
+         "training": training.part}
+PROGRAMS = ["daemon/virtualnetd", "clients/cli/virtualnet"] + ["bench/bench-" + name for name in (
+    "ceilings", "engine", "load", "make_store", "onnxruntime", "overhead", "start")]
+FAILURES = (cases.Different, served.ServedError, workers.WorkerError, subprocess.SubprocessError)
 
 
 class Context:
@@ -95,7 +100,7 @@ def main(root):
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130
-    except (cases.Different, workers.WorkerError, subprocess.CalledProcessError) as e:
+    except FAILURES as e:
         print("bench/run: %s" % e, file=sys.stderr)
         return 1
     finally:

@@ -19,11 +19,11 @@ import numpy as np
 PR_SET_PDEATHSIG = 1
 
 
-def memory():
+def memory(pid="self"):
     def field(file, name):
         with open(file) as f:
             return 1024 * next(int(line.split()[1]) for line in f if line.startswith(name))
-    return [field("/proc/self/smaps_rollup", "Pss:"), field("/proc/self/status", "VmHWM:")]
+    return [field("/proc/%s/smaps_rollup" % pid, "Pss:"), field("/proc/%s/status" % pid, "VmHWM:")]
 
 
 def read_image(file):

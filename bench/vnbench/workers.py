@@ -1,5 +1,6 @@
 """The driver's end of a worker (worker.py has the protocol). Only one works at a time: all others
 are stopped by signal, so that no pool of threads spins beside the one that is measured."""
+import glob
 import os
 import signal
 import subprocess
@@ -13,7 +14,9 @@ RUNTIMES = (OURS, *OTHERS)
 CEILINGS = "ceilings"  # not a runtime: what the machine can do at most
 # What the runtimes are called in tables.
 TITLES = {OURS: "virtualnet", "onnxruntime": "ONNX Runtime", "ncnn": "ncnn",
-          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)", CEILINGS: "ceilings"}
+          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)", CEILINGS: "ceilings",
+          "onnxruntime-c": "ONNX Runtime, C", "virtualnetd": "virtualnetd",
+          "bare": "bare Python", "train": "PyTorch eager"}
 DEBIAN_PYTHON = "/usr/bin/python3"
 
 
@@ -21,12 +24,22 @@ class WorkerError(Exception):
     """A worker said no, or died."""
 
 
-def command(runtime, threads, engine):
+def ort_library():
+    """The library inside ONNX Runtime's package."""
+    import onnxruntime
+    return glob.glob(os.path.join(os.path.dirname(onnxruntime.__file__),
+                                  "capi", "libonnxruntime.so*"))[0]
+
+
+def command(runtime, threads, program):
+    """program: of those that are ours, in C."""
     if runtime == CEILINGS:
-        return [engine]
+        return [program]
     if runtime == OURS:
-        return [engine, "--threads", str(threads)]
-    python = DEBIAN_PYTHON if runtime == "torch" else sys.executable
+        return [program, "--threads", str(threads)]
+    if runtime == "onnxruntime-c":
+        return [program, ort_library(), str(threads)]
+    python = DEBIAN_PYTHON if runtime in ("torch", "train") else sys.executable
     return [python, "-m", "vnbench.worker_" + runtime, str(threads)]
 
 
@@ -40,10 +53,10 @@ def environment(**more):
 
 
 class Worker:
-    def __init__(self, runtime, threads, engine, prefix=()):
+    def __init__(self, runtime, threads, program=None):
         self.runtime = runtime
         self.process = subprocess.Popen(
-            [*prefix, *command(runtime, threads, engine)], stdin=subprocess.PIPE,
+            command(runtime, threads, program), stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env=environment(OMP_NUM_THREADS=str(threads)))
         self.stopped = False
