@@ -14,7 +14,7 @@ struct direct {
     const struct vn_conv *c;
     const struct vn_conv_run *r;
     uint32_t ho, wo;
-    const float *zeros; /* (k, Ci) */
+    const float *zeros; /* (k, Ci) and (Co) */
 };
 
 /* One thread's tile on its way over the pixels. */
@@ -87,34 +87,121 @@ static void point(struct walk *w)
     w->t.run = c->k / runs * w->piece->ci;
 }
 
-/* Columns [first, end) of the pixels [first_pixel, end_pixel). */
-static void walk(const struct direct *d, const struct vn_conv_piece *piece, uint32_t first_pixel,
-                 uint32_t end_pixel, uint32_t first, uint32_t end)
-{
-    struct walk w;
+/* A part of the work: columns [first, end) of the pixels [first_pixel, end_pixel). */
+struct area {
+    uint32_t first_pixel, end_pixel, first, end;
+};
 
-    w.d = d;
-    w.c = d->c;
-    w.piece = piece;
-    w.pixels = vn_taps_pixels(d->kernels);
-    w.t = (struct vn_taps_tile){
-        .x = w.at,
+static void walk_init(struct walk *w, const struct direct *d, const struct vn_conv_piece *piece,
+                      const struct area *a)
+{
+    w->d = d;
+    w->c = d->c;
+    w->piece = piece;
+    w->pixels = vn_taps_pixels(d->kernels);
+    w->t = (struct vn_taps_tile){
+        .x = w->at,
         .w = piece->weight,
         .co = piece->co,
-        .first = first,
-        .end = end,
+        .first = a->first,
+        .end = a->end,
         .finish = VN_TAPS_SCALE | (piece->add ? VN_TAPS_ADD : 0) | (piece->relu ? VN_TAPS_RELU : 0),
         .scale = piece->scale,
         .bias = piece->bias,
-        .y = w.out,
-        .add = w.add,
+        .y = w->out,
+        .add = w->add,
+        .ahead = piece->weight,
     };
-    for (uint32_t p = first_pixel; p < end_pixel; p += w.pixels) {
-        place(&w, p, end_pixel);
+}
+
+/* Each tile at once with all weights. */
+static void walk(const struct direct *d, const struct vn_conv_piece *piece, const struct area *a)
+{
+    struct walk w;
+
+    walk_init(&w, d, piece, a);
+    for (uint32_t p = a->first_pixel; p < a->end_pixel; p += w.pixels) {
+        place(&w, p, a->end_pixel);
         point(&w);
         vn_taps_tile(d->kernels, &w.t);
     }
 }
+
+/* --- few pixels, many weights ------------------------------------------------------------------ */
+
+#define SLAB 64 /* rows of weights */
+
+/* The tile at its place with rows [row, row + rows) of tap number `tap` only; what the first ones
+ * add and the last ones end, those between leave alone. */
+static void run_slab(struct walk *w, uint32_t tap, uint32_t row, uint32_t rows)
+{
+    const uint32_t ky = tap / w->c->k, kx = tap % w->c->k, ci = w->piece->ci;
+    const bool first = !tap && !row, last = tap + 1 == w->c->k * w->c->k && row + rows == ci;
+    const ptrdiff_t at = ((ptrdiff_t)ky * w->c->w + kx) * w->c->ci;
+    struct vn_taps_tile t = w->t;
+
+    for (uint32_t p = 0; p < w->pixels; p++) {
+        const bool in_image = (w->iy[p] + ky < w->c->h) & (w->ix[p] + kx < w->c->w);
+
+        w->at[p] = in_image ? w->piece->x + (w->place[p] + at) + row : w->d->zeros;
+    }
+    t.n_runs = 1;
+    t.run = rows;
+    t.w = w->piece->weight + ((size_t)tap * ci + row) * t.co;
+    if (!first) {
+        t.finish |= VN_TAPS_ADD;
+        t.add = (const float *const *)w->out;
+        t.bias = w->d->zeros;
+    }
+    if (!last)
+        t.finish &= ~(unsigned)VN_TAPS_RELU;
+    vn_taps_tile(w->d->kernels, &t);
+}
+
+/* All tiles with some weights, then with the next, which lie behind them and are asked for
+ * meanwhile: each weight comes from memory once, and in order. */
+static void walk_slabs(const struct direct *d, const struct vn_conv_piece *piece,
+                       const struct area *a)
+{
+    const uint32_t taps = d->c->k * d->c->k, tile = vn_taps_pixels(d->kernels);
+    const uint32_t tiles = (a->end_pixel - a->first_pixel + tile - 1) / tile;
+    struct walk w;
+
+    walk_init(&w, d, piece, a);
+    w.t.ahead_rows = (VN_TAPS_STEP + tiles - 1) / tiles;
+    for (uint32_t tap = 0; tap < taps; tap++)
+        for (uint32_t row = 0, rows; row < piece->ci; row += rows) {
+            const float *next;
+
+            rows = piece->ci - row < SLAB ? piece->ci - row : SLAB;
+            next = piece->weight + ((size_t)tap * piece->ci + row + rows) * piece->co;
+            for (uint32_t i = 0; i < tiles; i++) {
+                place(&w, a->first_pixel + i * tile, a->end_pixel);
+                w.t.ahead = next + (size_t)i * rows / tiles * piece->co;
+                run_slab(&w, tap, row, rows);
+            }
+        }
+}
+
+/* Up to this many tiles use a weight, and there are more weights than a second-level cache keeps. */
+#define SLAB_TILES 8
+#define SLAB_FLOATS 65536
+
+static void run_area(const struct direct *d, const struct vn_conv_piece *piece,
+                     const struct area *a)
+{
+    const uint32_t tiles = d->ho * d->wo / vn_taps_pixels(d->kernels);
+    const size_t weights = (size_t)d->c->k * d->c->k * piece->ci * piece->co;
+
+    if (a->first_pixel >= a->end_pixel || a->first >= a->end)
+        return;
+    if (tiles <= SLAB_TILES && weights > SLAB_FLOATS)
+        walk_slabs(d, piece, a);
+    else
+        walk(d, piece, a);
+}
+
+/* --- threads ----------------------------------------------------------------------------------- */
 
 #define COLUMNS 32 /* of the widest tile: threads share columns in this measure */
 
@@ -128,17 +215,18 @@ static void share(void *context, uint32_t thread)
         const struct vn_conv_piece p = vn_conv_piece(d->c, d->r, part);
         const uint32_t tile = vn_taps_pixels(d->kernels), tiles = (pixels + tile - 1) / tile;
         const uint32_t measures = (p.co + COLUMNS - 1) / COLUMNS;
-        uint32_t first, end;
+        struct area a = {0, pixels, 0, p.co};
 
         if (tiles < 4 * threads && measures >= threads) {
-            vn_pool_share(measures, thread, threads, &first, &end);
-            end = end * COLUMNS < p.co ? end * COLUMNS : p.co;
-            walk(d, &p, 0, pixels, first * COLUMNS, end);
+            vn_pool_share(measures, thread, threads, &a.first, &a.end);
+            a.first *= COLUMNS;
+            a.end = a.end * COLUMNS < p.co ? a.end * COLUMNS : p.co;
         } else {
-            vn_pool_share(tiles, thread, threads, &first, &end);
-            end = end * tile < pixels ? end * tile : pixels;
-            walk(d, &p, first * tile, end, 0, p.co);
+            vn_pool_share(tiles, thread, threads, &a.first_pixel, &a.end_pixel);
+            a.first_pixel *= tile;
+            a.end_pixel = a.end_pixel * tile < pixels ? a.end_pixel * tile : pixels;
         }
+        run_area(d, &p, &a);
     }
 }
 
@@ -156,14 +244,14 @@ void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
 
     vn_conv_assert(c, r);
     assert(c->k <= VN_KERNEL_MAX);
-    memset(r->work, 0, (size_t)c->k * c->ci * sizeof *r->work);
+    memset(r->work, 0, vn_direct_work(c, 1) * sizeof *r->work);
     vn_pool_run(r->pool, share, &d);
 }
 
 size_t vn_direct_work(const struct vn_conv *c, uint32_t threads)
 {
     (void)threads;
-    return (size_t)c->k * c->ci;
+    return (size_t)c->k * c->ci > c->co ? (size_t)c->k * c->ci : c->co;
 }
 
 #define DIRECT(isa)                                                                                \

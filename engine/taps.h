@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define VN_TAPS_PIXELS_MAX 8 /* of any table */
+#define VN_TAPS_STEP 16      /* rows between two hints */
 
 /* What becomes of a sum, in this order; 0: y = sum. */
 enum vn_taps_end {
@@ -38,6 +39,11 @@ struct vn_taps_tile {
     uint32_t n;              /* pixels that are wanted, from the first; others only need pointers */
     float *const *y;         /* (n) each points to co floats */
     const float *const *add; /* (n) likewise, may be y; unused without ADD */
+
+    /* Rows of weights that are needed next, of which some are asked for at every step: a hint, it
+     * may point anywhere. 0 rows: nothing. */
+    const float *ahead;
+    uint32_t ahead_rows;
 };
 
 /* dw (rows, co) += sum over pixels p of x[p] (rows) times dy[p] (co). */

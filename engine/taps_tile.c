@@ -6,36 +6,9 @@
  * constant bounds and are unrolled; `part` is the number of columns in the last vector where that
  * is not whole, else VN_LANES. */
 #include <stdbool.h>
-#include <string.h>
 
+#include "engine/lanes.h"
 #include "engine/taps.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
-typedef float vec __attribute__((vector_size(4 * VN_LANES), aligned(4), may_alias));
-typedef int32_t mask __attribute__((vector_size(4 * VN_LANES), aligned(4), may_alias));
-
-INLINE vec load(const float *from)
-{
-    return *(const vec *)from;
-}
-
-static vec load_part(const float *from, uint32_t part)
-{
-    float lanes[VN_LANES] = {0};
-
-    memcpy(lanes, from, part * sizeof *lanes);
-    return load(lanes);
-}
-
-static void store_part(float *to, vec v, uint32_t part)
-{
-    float lanes[VN_LANES];
-
-    *(vec *)lanes = v;
-    memcpy(to, lanes, part * sizeof *lanes);
-}
 
 /* How many of `rows` rows of co floats can be read from `column` on by `width` floats at once
  * without leaving the operand. */
@@ -64,8 +37,8 @@ INLINE void end_vector(const struct vn_taps_tile *t, const vec *sum, int pixels,
     vec scale = {0}, bias = {0};
 
     if (t->finish & VN_TAPS_SCALE) {
-        scale = part == VN_LANES ? load(t->scale + column) : load_part(t->scale + column, part);
-        bias = part == VN_LANES ? load(t->bias + column) : load_part(t->bias + column, part);
+        scale = load_some(t->scale + column, part);
+        bias = load_some(t->bias + column, part);
     }
     UNROLL for (int p = 0; p < pixels; p++)
     {
@@ -74,13 +47,9 @@ INLINE void end_vector(const struct vn_taps_tile *t, const vec *sum, int pixels,
         if ((uint32_t)p >= t->n)
             return;
         if (t->finish & VN_TAPS_ADD)
-            before =
-                part == VN_LANES ? load(t->add[p] + column) : load_part(t->add[p] + column, part);
-        before = finish(t->finish, sum[p * vectors], scale, bias, before);
-        if (part == VN_LANES)
-            *(vec *)(t->y[p] + column) = before;
-        else
-            store_part(t->y[p] + column, before, part);
+            before = load_some(t->add[p] + column, part);
+        store_some(t->y[p] + column, finish(t->finish, sum[p * vectors], scale, bias, before),
+                   part);
     }
 }
 
@@ -120,13 +89,24 @@ INLINE void add_rows(vec *sum, const float *const *x, size_t c, const float *row
     }
 }
 
+/* Hints for `rows` rows of weights that are needed next; returns where the next ones are. */
+INLINE const float *ask(const float *ahead, uint32_t rows, uint32_t co, int vectors)
+{
+    for (uint32_t r = 0; r < rows; r++, ahead += co) {
+        __builtin_prefetch(ahead, 0, 2);
+        if (vectors * VN_LANES > 16) /* floats of a cache line */
+            __builtin_prefetch(ahead + 16, 0, 2);
+    }
+    return ahead;
+}
+
 INLINE void tile(const struct vn_taps_tile *t, int pixels, int vectors, uint32_t column,
                  uint32_t columns)
 {
     const uint32_t width = (uint32_t)vectors * VN_LANES, part = columns - width + VN_LANES;
     const uint32_t co = t->co;
     size_t whole = whole_rows((size_t)t->n_runs * t->run, co, column, width);
-    const float *row = t->w + column;
+    const float *row = t->w + column, *ahead = t->ahead + column;
     vec sum[VN_PIXELS * 2];
 
     UNROLL for (int i = 0; i < pixels * vectors; i++) sum[i] = (vec){0};
@@ -136,10 +116,15 @@ INLINE void tile(const struct vn_taps_tile *t, int pixels, int vectors, uint32_t
         size_t c = 0;
 
         UNROLL for (int p = 0; p < pixels; p++) x[p] = t->x[r * VN_PIXELS + (uint32_t)p];
-        for (; VN_ROWS > 1 && c + VN_ROWS <= fast; c += VN_ROWS, row += VN_ROWS * co)
-            add_rows(sum, x, c, row, co, VN_ROWS, pixels, vectors);
-        for (; c < fast; c++, row += co)
-            add_rows(sum, x, c, row, co, 1, pixels, vectors);
+        while (c < fast) {
+            const size_t stop = c + VN_TAPS_STEP < fast ? c + VN_TAPS_STEP : fast;
+
+            ahead = ask(ahead, t->ahead_rows, co, vectors);
+            for (; VN_ROWS > 1 && c + VN_ROWS <= stop; c += VN_ROWS, row += VN_ROWS * co)
+                add_rows(sum, x, c, row, co, VN_ROWS, pixels, vectors);
+            for (; c < stop; c++, row += co)
+                add_rows(sum, x, c, row, co, 1, pixels, vectors);
+        }
         whole -= fast;
         if (fast < t->run) {
             const float *rest[VN_PIXELS];
@@ -200,10 +185,7 @@ INLINE void outer(const struct vn_taps_outer *t, uint32_t first, int rows, int v
 
         if (vectors == 2)
             *(vec *)(to - VN_LANES) += sum[c * 2];
-        if (part == VN_LANES)
-            *(vec *)to += sum[c * vectors + vectors - 1];
-        else
-            store_part(to, load_part(to, part) + sum[c * vectors + vectors - 1], part);
+        store_some(to, load_some(to, part) + sum[c * vectors + vectors - 1], part);
     }
 }
 

@@ -8,12 +8,8 @@
  *            x1 - 2.5 x3 + x5
  *     G w:   w0,  (w0 + w2/2) +- a w1,  (w0 + 2 w2) +- b w1,  w2
  *     A' m:  row i: a^i (m1 +- m2) / -1.5 + b^i (m3 +- m4) / 6, and m0 for i = 0, m5 for i = 3 */
-#include <string.h>
-
 #include "engine/winograd_tile.h"
-
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#include "engine/lanes.h"
 
 /* Keeps the compiler from holding one pointer for each of 36 positions, more than there are. */
 #define ONE_POINTER(p) __asm__("" : "+r"(p))
@@ -24,40 +20,6 @@
 
 #define A 0.70710678118654752f
 #define B 1.41421356237309505f
-
-typedef float vec __attribute__((vector_size(4 * VN_LANES), aligned(4), may_alias));
-typedef int32_t mask __attribute__((vector_size(4 * VN_LANES), aligned(4), may_alias));
-
-INLINE vec load(const float *from)
-{
-    return *(const vec *)from;
-}
-
-INLINE void store(float *to, vec v)
-{
-    *(vec *)to = v;
-}
-
-static __attribute__((noinline)) vec load_part(const float *from, uint32_t part)
-{
-    float lanes[VN_LANES] = {0};
-
-    memcpy(lanes, from, part * sizeof *lanes);
-    return load(lanes);
-}
-
-static __attribute__((noinline)) void store_part(float *to, vec v, uint32_t part)
-{
-    float lanes[VN_LANES];
-
-    store(lanes, v);
-    memcpy(to, lanes, part * sizeof *lanes);
-}
-
-INLINE vec load_some(const float *from, uint32_t part)
-{
-    return part == VN_LANES ? load(from) : load_part(from, part);
-}
 
 /* --- transforms of one dimension: of vectors that lie `step` apart, in place ------------------- */
 
@@ -134,29 +96,18 @@ static void input(const float *const *x, uint32_t ci, float *v, size_t pitch)
 
 /* --- weights ----------------------------------------------------------------------------------- */
 
-/* The weights of some rows, scaled, tap by tap: nine taps at once, often a power of two apart, would
- * drive each other out of the first-level cache. */
-#define ROWS 16
-
-struct taken {
-    vec tap[9][ROWS];
-};
-
-INLINE void take_rows(const struct vn_winograd_weights *p, uint32_t first, uint32_t rows,
-                      uint32_t part, struct taken *t)
-{
-    for (size_t k = 0; k < 9; k++)
-        for (uint32_t r = 0; r < rows; r++)
-            t->tap[k][r] = load_some(p->scale[first + r], part) *
-                           load_some(p->w[first + r] + k * p->tap, part);
-}
-
-INLINE void weights_row(const struct taken *w, uint32_t r, float *u, size_t pitch)
+INLINE void weights_row(const float *w, size_t tap, uint32_t part, vec scale, float *u,
+                        size_t pitch)
 {
     vec t[IN * 3];
 
     UNROLL for (int j = 0; j < 3; j++)
-        weights_1d(w->tap[j][r], w->tap[3 + j][r], w->tap[6 + j][r], t + j, 3);
+    {
+        const float *column = w + (size_t)j * tap;
+
+        weights_1d(scale * load_some(column, part), scale * load_some(column + 3 * tap, part),
+                   scale * load_some(column + 6 * tap, part), t + j, 3);
+    }
     UNROLL for (int i = 0; i < IN; i++)
     {
         vec out[IN];
@@ -173,17 +124,13 @@ INLINE void weights_row(const struct taken *w, uint32_t r, float *u, size_t pitc
 static void weights(const struct vn_winograd_weights *p)
 {
     float *u = p->u;
-    struct taken t;
 
-    for (uint32_t first = 0, rows; first < p->rows; first += rows) {
-        rows = p->rows - first < ROWS ? p->rows - first : ROWS;
+    for (uint32_t r = 0; r < p->rows; r++, u += p->u_row)
         if (p->columns == VN_LANES)
-            take_rows(p, first, rows, VN_LANES, &t);
+            weights_row(p->w[r], p->tap, VN_LANES, load(p->scale[r]), u, p->pitch);
         else
-            take_rows(p, first, rows, p->columns, &t);
-        for (uint32_t r = 0; r < rows; r++, u += p->u_row)
-            weights_row(&t, r, u, p->pitch);
-    }
+            weights_row(p->w[r], p->tap, p->columns, load_part(p->scale[r], p->columns), u,
+                        p->pitch);
 }
 
 /* --- product ----------------------------------------------------------------------------------- */
@@ -292,10 +239,7 @@ INLINE void output_vector(const struct vn_winograd_output *o, uint32_t c, uint32
                 break;
             if (o->add)
                 before += load_some(o->add + at, part);
-            if (part == VN_LANES)
-                store(o->y + at, finish(o, m[i * IN + j], before));
-            else
-                store_part(o->y + at, finish(o, m[i * IN + j], before), part);
+            store_some(o->y + at, finish(o, m[i * IN + j], before), part);
         }
     }
 }
