@@ -1,5 +1,6 @@
 """bench/run, inside its virtual environment: parts, one after the other."""
 import argparse
+import datetime
 import json
 import os
 import shutil
@@ -8,8 +9,8 @@ import sys
 import tempfile
 import time
 
-from . import (cases, ceilings, daemon, growth, latency, memory, networks, served, start, training,
-               workers)
+from . import (cases, ceilings, daemon, growth, latency, machine, memory, networks, report, served,
+               start, training, workers)
 
 PARTS = {"ceilings": ceilings.part, "latency": latency.part, "growth": growth.part,
          "memory": memory.part, "start": start.part, "daemon": daemon.part,
@@ -25,7 +26,7 @@ class Context:
     def __init__(self, options, root):
         self.root, self.build = root, options.build
         self.quick = options.quick
-        self.rounds = options.rounds or (3 if options.quick else 11)
+        self.rounds = options.rounds or (3 if options.quick else 15)
         self.seconds = 0.008 if options.quick else 0.03
         self.threads = options.threads
         self.runtimes = [r for r in workers.RUNTIMES if not options.runtimes
@@ -50,11 +51,12 @@ def cache_folder():
     return os.path.join(base, "virtualnet-bench")
 
 
-def build(context, targets):
+def build(context):
     if not os.path.exists(os.path.join(context.build, "build.ninja")):
         subprocess.run(["meson", "setup", "-Dbuildtype=release", context.build, context.root],
                        check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", context.build, *targets], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", context.build, *PROGRAMS], check=True,
+                   stdout=subprocess.DEVNULL)
 
 
 def words(text):
@@ -65,52 +67,81 @@ def integers(text):
     return [int(w) for w in words(text)]
 
 
-def read_options(root):
+def parser(root):
     p = argparse.ArgumentParser(
         prog="bench/run", description="Measures the engine beside other runtimes, and the daemon.")
-    p.add_argument("--quick", action="store_true", help="few rounds: under three minutes")
+    p.add_argument("--quick", action="store_true",
+                   help="few cases and rounds: under three minutes, for a first look")
     p.add_argument("--only", type=words, metavar="PART,...", help="of " + ", ".join(PARTS))
-    p.add_argument("--json", metavar="FILE", help="everything that was measured")
-    p.add_argument("--no-plots", action="store_true")
+    p.add_argument("--json", metavar="FILE", help="write everything that was measured")
+    p.add_argument("--from", dest="source", metavar="FILE",
+                   help="measure nothing: take what --json wrote")
+    p.add_argument("--report", metavar="FOLDER", help="write speed.md and its pictures")
+    p.add_argument("--no-plots", action="store_true", help="without the pictures")
     p.add_argument("--threads", type=integers, default=[1, 2], metavar="N,...")
     p.add_argument("--runtimes", type=words, metavar="NAME,...",
                    help="of " + ", ".join(workers.RUNTIMES))
     p.add_argument("--networks", type=words, metavar="NAME,...",
                    help="of " + ", ".join(networks.NETWORKS))
-    p.add_argument("--levels", type=integers, metavar="N,...", help="of %d" % networks.GROUPS)
+    p.add_argument("--levels", type=integers, metavar="N,...",
+                   help="of latency, 1 to %d" % networks.GROUPS)
     p.add_argument("--rounds", type=int, help="interleaved rounds of every case")
-    p.add_argument("--build", default=os.path.join(root, "build"), help="build folder")
+    p.add_argument("--build", default=os.path.join(root, "build"), help="build folder (build)")
+    return p
+
+
+def read_options(root):
+    p = parser(root)
     options = p.parse_args()
     for what, known in ((options.only, PARTS), (options.runtimes, workers.RUNTIMES),
                         (options.networks, networks.NETWORKS)):
         for name in what or []:
             if name not in known:
                 p.error("%s: not one of %s" % (name, ", ".join(known)))
+    options.build = os.path.abspath(options.build)
     return options
 
 
-def main(root):
-    options = read_options(root)
-    context, found, start = Context(options, root), {}, time.time()
+def measure(options, root):
+    """Everything that is asked for; what was found so far lives in the result as it grows."""
+    context, found = Context(options, root), {}
     try:
-        build(context, PROGRAMS)
+        build(context)
         context.ceilings = workers.Ceilings(context.program("bench-ceilings"))
         for name in options.only or PARTS:
             found[name] = PARTS[name](context)
+    finally:
+        if context.ceilings:
+            context.ceilings.close()
+        shutil.rmtree(context.scratch, ignore_errors=True)
+    where = machine.describe(root, datetime.date.today().isoformat())
+    # threads are keys of objects in JSON, where keys are text: one form for both ways
+    return json.loads(json.dumps({"machine": where, "found": found}))
+
+
+def main(root):
+    options, began = read_options(root), time.monotonic()
+    try:
+        if options.source:
+            with open(options.source) as f:
+                result = json.load(f)
+        else:
+            result = measure(options, root)
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130
     except FAILURES as e:
         print("bench/run: %s" % e, file=sys.stderr)
         return 1
-    finally:
-        if context.ceilings:
-            context.ceilings.close()
-        shutil.rmtree(context.scratch, ignore_errors=True)
     if options.json:
         with open(options.json, "w") as f:
-            json.dump(found, f, indent=1)
-    print("\n%.0f s" % (time.time() - start))
+            json.dump(result, f, indent=1)
+            f.write("\n")
+    print("\ntargets")
+    report.print_targets(result["found"], print)
+    if options.report:
+        report.write(result["machine"], result["found"], options.report, not options.no_plots)
+    print("\n%.0f s" % (time.monotonic() - began))
     return 0
 
 

@@ -1,6 +1,6 @@
 """Training: images a second of `virtualnet train` and of the same network in PyTorch eager, the
-same batch and threads, in turns. Only the full path is trained (mixed_paths 0), so that both do the same
-work; ours also shifts and mirrors every image."""
+same batch and threads, in turns. Only the full path is trained (mixed_paths 0), so that both do the
+same work; ours also shifts and mirrors every image."""
 import json
 import os
 import shutil
