@@ -15,6 +15,8 @@ struct direct {
     const struct vn_conv_run *r;
     uint32_t ho, wo;
     const float *zeros; /* (k, Ci) and (Co) */
+    uint32_t items;     /* that threads share */
+    bool by_columns;
 };
 
 /* One thread's tile on its way over the pixels. */
@@ -127,7 +129,7 @@ static void walk(const struct direct *d, const struct vn_conv_piece *piece, cons
     }
 }
 
-/* --- few pixels, many weights ------------------------------------------------------------------ */
+/* --- few pixels, many weights ----------------------------------------------------------------- */
 
 #define SLAB 64 /* rows of weights */
 
@@ -183,7 +185,7 @@ static void walk_slabs(const struct direct *d, const struct vn_conv_piece *piece
         }
 }
 
-/* Up to this many tiles use a weight, and there are more weights than a second-level cache keeps. */
+/* Up to this many tiles use a weight, and there are more weights than a second-level cache keeps */
 #define SLAB_TILES 8
 #define SLAB_FLOATS 65536
 
@@ -201,33 +203,54 @@ static void run_area(const struct direct *d, const struct vn_conv_piece *piece,
         walk(d, piece, a);
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
-#define COLUMNS 32 /* of the widest tile: threads share columns in this measure */
+#define COLUMNS 32 /* of the widest tile: items are whole numbers of them */
+#define ITEMS 4    /* for each thread, so that they end at about the same time */
 
-/* A thread's share: of the pixels if there are tiles enough for all, else of the columns. */
-static void share(void *context, uint32_t thread)
+/* Items are pixels where there are tiles enough, else columns. All parts of an item: what one part
+ * leaves in y the next one adds to. */
+static void run_item(void *context, uint32_t item, uint32_t thread)
 {
     const struct direct *d = context;
-    const uint32_t threads = vn_pool_threads(d->r->pool), pixels = d->ho * d->wo;
+    const uint32_t tile = vn_taps_pixels(d->kernels), pixels = d->ho * d->wo;
+    const uint32_t tiles = (pixels + tile - 1) / tile;
 
+    (void)thread;
     for (uint32_t part = 0; part < d->r->n_parts; part++) {
         const struct vn_conv_piece p = vn_conv_piece(d->c, d->r, part);
-        const uint32_t tile = vn_taps_pixels(d->kernels), tiles = (pixels + tile - 1) / tile;
-        const uint32_t measures = (p.co + COLUMNS - 1) / COLUMNS;
         struct area a = {0, pixels, 0, p.co};
 
-        if (tiles < 4 * threads && measures >= threads) {
-            vn_pool_share(measures, thread, threads, &a.first, &a.end);
+        if (d->by_columns) {
+            vn_pool_share((p.co + COLUMNS - 1) / COLUMNS, item, d->items, &a.first, &a.end);
             a.first *= COLUMNS;
             a.end = a.end * COLUMNS < p.co ? a.end * COLUMNS : p.co;
         } else {
-            vn_pool_share(tiles, thread, threads, &a.first_pixel, &a.end_pixel);
+            vn_pool_share(tiles, item, d->items, &a.first_pixel, &a.end_pixel);
             a.first_pixel *= tile;
             a.end_pixel = a.end_pixel * tile < pixels ? a.end_pixel * tile : pixels;
         }
         run_area(d, &p, &a);
     }
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static void share(struct direct *d)
+{
+    const uint32_t most = ITEMS * vn_pool_threads(d->r->pool);
+    const uint32_t tiles = d->ho * d->wo / vn_taps_pixels(d->kernels);
+    const uint32_t co = d->r->split == VN_CONV_OUTPUTS ? d->c->co / d->r->n_parts : d->c->co;
+    const double work = (double)d->c->k * d->c->k * d->c->ci * d->c->co * d->ho * d->wo;
+
+    d->by_columns = tiles < most && co / COLUMNS > tiles;
+    d->items = d->by_columns ? least(co / COLUMNS, most) : least(tiles, most);
+    if (vn_pool_threads(d->r->pool) == 1 || work < VN_CONV_SHARED || !d->items)
+        d->items = 1;
+    vn_pool_run(d->r->pool, d->items, run_item, d);
 }
 
 void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
@@ -245,7 +268,7 @@ void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
     vn_conv_assert(c, r);
     assert(c->k <= VN_KERNEL_MAX);
     memset(r->work, 0, vn_direct_work(c, 1) * sizeof *r->work);
-    vn_pool_run(r->pool, share, &d);
+    share(&d);
 }
 
 size_t vn_direct_work(const struct vn_conv *c, uint32_t threads)

@@ -5,6 +5,9 @@
 
 #include "engine/kernels.h"
 
+/* Multiplications (some 20 microseconds) from which threads share a convolution. */
+#define VN_CONV_SHARED 1e6
+
 static inline uint32_t vn_conv_side(uint32_t side, uint32_t stride)
 {
     return (side + stride - 1) / stride;
@@ -69,3 +72,13 @@ static inline void vn_conv_finish(const struct vn_conv_piece *p, const float *su
 void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
                     const struct vn_conv_run *r);
 size_t vn_direct_work(const struct vn_conv *c, uint32_t threads);
+
+/* What engine/kernels.h has beside convolutions, for one instruction set; operands are checked. */
+struct vn_small {
+    void (*shortcut)(uint32_t h, uint32_t w, uint32_t ci, uint32_t co, uint32_t stride,
+                     const float *x, float *y);
+    void (*pool_mean)(const float *x, size_t pixels, uint32_t c, float *y);
+    void (*linear)(const float *x, const float *weight, const float *bias, uint32_t c, uint32_t n,
+                   float *y);
+    void (*relu)(float *y, size_t n);
+};

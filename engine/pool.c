@@ -1,6 +1,8 @@
-/* Threads: the caller writes `work` and `context`, raises `running` and then `turn`; a helper that
- * sees a new turn does its share and lowers `running`. Whoever finds nothing new after a short look
- * sleeps on the number it waits for, and says so in `sleeping` before its last look. */
+/* Threads: the caller describes the work, opens `door` and raises `turn`; a helper that sees a new
+ * turn goes in if the door is still open, takes items until there are none, and leaves. The caller
+ * takes items too, then closes the door and waits until nobody is inside. Whoever finds nothing new
+ * after a short look sleeps on the number it waits for, and says so in `sleeping` before its last
+ * look. */
 #include "engine/pool.h"
 
 #include <errno.h>
@@ -21,11 +23,15 @@ struct helper {
     uint32_t number;
 };
 
+#define OPEN (UINT32_C(1) << 31)
+
 struct vn_pool {
-    void (*work)(void *context, uint32_t thread);
+    void (*work)(void *context, uint32_t item, uint32_t thread);
     void *context;
-    _Atomic uint32_t turn;     /* of work */
-    _Atomic uint32_t running;  /* helpers that have not finished this turn */
+    uint32_t items;
+    _Atomic uint32_t next; /* item */
+    _Atomic uint32_t turn;
+    _Atomic uint32_t door;     /* OPEN and the number of helpers inside */
     _Atomic uint32_t sleeping; /* of anybody */
     atomic_bool stop;
     uint32_t n_helpers;
@@ -54,35 +60,52 @@ static void wake(struct vn_pool *p, _Atomic uint32_t *number)
         (void)syscall(SYS_futex, number, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
-/* Returns the number's next value after `old`. */
-static uint32_t wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t old)
+/* Returns when the number is no longer `old`. */
+static void wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t old)
 {
     const uint64_t until = vn_now_ns() + VN_POOL_SPIN_NS;
-    uint32_t now;
 
-    while ((now = atomic_load_explicit(number, memory_order_acquire)) == old) {
+    while (atomic_load(number) == old) {
         for (int i = 0; i < 4; i++) /* looks are cheap beside the clock */
             look_again();
         if (vn_now_ns() >= until)
             sleep_on(p, number, old);
     }
-    return now;
+}
+
+static void take_items(struct vn_pool *p, uint32_t thread)
+{
+    uint32_t item;
+
+    while ((item = atomic_fetch_add(&p->next, 1)) < p->items)
+        p->work(p->context, item, thread);
+}
+
+static bool go_in(struct vn_pool *p)
+{
+    uint32_t door = atomic_load(&p->door);
+
+    while (door & OPEN)
+        if (atomic_compare_exchange_weak(&p->door, &door, door + 1))
+            return true;
+    return false;
 }
 
 static void *help(void *argument)
 {
     struct helper *h = argument;
     struct vn_pool *p = h->pool;
-    uint32_t turn = 0;
 
-    for (;;) {
-        turn = wait_change(p, &p->turn, turn);
-        if (atomic_load(&p->stop))
-            return NULL;
-        p->work(p->context, h->number);
-        if (atomic_fetch_sub(&p->running, 1) == 1)
-            wake(p, &p->running);
+    for (uint32_t turn = 0; !atomic_load(&p->stop);) {
+        wait_change(p, &p->turn, turn);
+        turn = atomic_load(&p->turn);
+        if (!go_in(p))
+            continue;
+        take_items(p, h->number);
+        if (atomic_fetch_sub(&p->door, 1) == 1) /* closed, and the last one left */
+            wake(p, &p->door);
     }
+    return NULL;
 }
 
 static int start(struct vn_pool *p, uint32_t number)
@@ -138,19 +161,24 @@ uint32_t vn_pool_threads(const struct vn_pool *p)
     return p ? p->n_helpers + 1 : 1;
 }
 
-void vn_pool_run(struct vn_pool *p, void (*work)(void *context, uint32_t thread), void *context)
+void vn_pool_run(struct vn_pool *p, uint32_t items,
+                 void (*work)(void *context, uint32_t item, uint32_t thread), void *context)
 {
-    uint32_t left;
+    uint32_t inside;
 
-    if (p && p->n_helpers) {
-        p->work = work;
-        p->context = context;
-        atomic_store(&p->running, p->n_helpers);
-        atomic_fetch_add(&p->turn, 1);
-        wake(p, &p->turn);
+    if (!p || !p->n_helpers || items < 2) {
+        for (uint32_t i = 0; i < items; i++)
+            work(context, i, 0);
+        return;
     }
-    work(context, 0);
-    if (p && p->n_helpers)
-        for (left = atomic_load(&p->running); left; left = atomic_load(&p->running))
-            (void)wait_change(p, &p->running, left);
+    p->work = work;
+    p->context = context;
+    p->items = items;
+    atomic_store(&p->next, 0);
+    atomic_store(&p->door, OPEN);
+    atomic_fetch_add(&p->turn, 1);
+    wake(p, &p->turn);
+    take_items(p, 0);
+    for (inside = atomic_fetch_and(&p->door, ~OPEN) & ~OPEN; inside; inside = atomic_load(&p->door))
+        wait_change(p, &p->door, inside);
 }

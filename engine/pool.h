@@ -1,7 +1,9 @@
-/* A small pool of threads that share one piece of work: the caller and threads - 1 others.
+/* A small pool of threads that share one piece of work: the caller and threads - 1 helpers.
  *
- * Between two pieces of work a thread looks for the next one for VN_POOL_SPIN_NS and then sleeps;
- * the caller waits for the others in the same manner. One caller at a time. */
+ * Work comes in items that whoever is free takes next. A helper that is late finds less to do or
+ * nothing, and nobody waits for it: the caller never does worse than alone. Between two pieces of
+ * work a helper looks for the next one for VN_POOL_SPIN_NS and then sleeps; the caller waits for
+ * items that helpers still work on in the same manner. One caller at a time. */
 #pragma once
 
 #include <stdint.h>
@@ -21,14 +23,15 @@ VN_DEFINE_CLEANUP(struct vn_pool *, vn_pool_free);
 /* NULL is the caller alone. */
 uint32_t vn_pool_threads(const struct vn_pool *p);
 
-/* Calls work(context, thread) once for each thread number 0 .. threads - 1, number 0 on the
- * caller's thread, and returns when all have returned. */
-void vn_pool_run(struct vn_pool *p, void (*work)(void *context, uint32_t thread), void *context);
+/* Calls work(context, item, thread) once for each item 0 .. items - 1 and returns when all have
+ * returned. thread: the number of the one that runs it, the caller's being 0. */
+void vn_pool_run(struct vn_pool *p, uint32_t items,
+                 void (*work)(void *context, uint32_t item, uint32_t thread), void *context);
 
-/* The share [*ret_first, *ret_end) of `n` things that is thread number `thread`'s of `threads`. */
-static inline void vn_pool_share(uint32_t n, uint32_t thread, uint32_t threads, uint32_t *ret_first,
+/* The share [*ret_first, *ret_end) of `n` things that is item number `item` of `items`. */
+static inline void vn_pool_share(uint32_t n, uint32_t item, uint32_t items, uint32_t *ret_first,
                                  uint32_t *ret_end)
 {
-    *ret_first = (uint32_t)((uint64_t)n * thread / threads);
-    *ret_end = (uint32_t)((uint64_t)n * (thread + 1) / threads);
+    *ret_first = (uint32_t)((uint64_t)n * item / items);
+    *ret_end = (uint32_t)((uint64_t)n * (item + 1) / items);
 }

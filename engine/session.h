@@ -28,9 +28,9 @@ struct vn_control {
     atomic_ulong *progress;    /* counted up at each convolution; NULL: nobody watches */
 };
 
-/* Takes its own reference to the store. compute NULL is the default. Everything that runs keep besides
- * the arena (packing buffers of the kernels) is taken here, so that a run's growth is its plan's.
- * 0 or a negative errno. */
+/* Takes its own reference to the store. compute NULL is the default. Everything that runs keep
+ * besides the arena (packing buffers of the kernels) is taken here, so that a run's growth is its
+ * plan's. 0 or a negative errno. */
 int vn_session_new(struct vn_store *s, const struct vn_compute *compute,
                    struct vn_session **ret_session);
 struct vn_session *vn_session_free(struct vn_session *s);

@@ -29,7 +29,7 @@
 #define STRIP_TILES 128     /* enough that transforming weights for each strip costs little */
 #define APART 16            /* floats between positions, so that they do not share cache sets */
 
-/* --- sizes ------------------------------------------------------------------------------------- */
+/* --- sizes ------------------------------------------------------------------------------------ */
 
 static uint32_t round_up(uint32_t n, uint32_t to)
 {
@@ -77,8 +77,8 @@ static struct sizes sizes_of(const struct vn_conv *c, uint32_t tile, uint32_t pa
 }
 
 /* Costs in multiplications of a vector, for one row and one vector of columns, from measurement:
- * 110 for the weights' transform, and for each tile 200 for a vector of rows and 150 for a vector of
- * columns, which all columns or all rows share. */
+ * 110 for the weights' transform, and for each tile 200 for a vector of rows and 150 for a vector
+ * of columns, which all columns or all rows share. */
 static bool pays(const struct vn_conv *c)
 {
     const float tiles = (float)((c->w + OUT - 1) / OUT) * (float)((c->h + OUT - 1) / OUT);
@@ -96,7 +96,7 @@ static size_t winograd_work(const struct vn_conv *c, uint32_t threads)
     return b.v_row + v + threads * (b.u + m + b.gathered);
 }
 
-/* --- one convolution --------------------------------------------------------------------------- */
+/* --- one convolution -------------------------------------------------------------------------- */
 
 struct job {
     const struct vn_winograd_tiles *isa;
@@ -107,6 +107,7 @@ struct job {
     uint32_t part;               /* columns or rows of a part of the weights */
     ptrdiff_t offset[POSITIONS]; /* of a tile's pixels from the first */
     uint32_t first, end;         /* the strip's tiles */
+    uint32_t items;              /* that threads share */
     float *zeros, *v, *own;      /* in work; own: of thread 0 */
     size_t own_floats;           /* of each thread */
 };
@@ -126,7 +127,7 @@ struct own {
     struct rows rows[2];                     /* now and next */
 };
 
-/* --- input ------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 static void point_inside(const struct job *j, const float *first, const float **pixel)
 {
@@ -162,7 +163,7 @@ static void transform_input(const struct job *j, uint32_t tile)
     j->isa->input(pixel, c->ci, v, j->s.v_pitch);
 }
 
-/* --- weights ----------------------------------------------------------------------------------- */
+/* --- weights ---------------------------------------------------------------------------------- */
 
 /* Parts that make outputs and are no whole number of vectors wide share vectors. */
 static bool parts_share_vectors(const struct job *j)
@@ -249,7 +250,7 @@ static void find_bias(const struct job *j, struct own *o, uint32_t first, uint32
     }
 }
 
-/* --- products and output ------------------------------------------------------------------------ */
+/* --- products and output ---------------------------------------------------------------------- */
 
 static void output_chunk(const struct job *j, const struct own *o, const float *m, uint32_t first,
                          uint32_t end, uint32_t tile, uint32_t tiles)
@@ -361,7 +362,7 @@ static void panels(const struct job *j, struct own *o, uint32_t first, uint32_t 
     }
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void own_init(const struct job *j, uint32_t thread, struct own *ret)
 {
@@ -380,66 +381,67 @@ static uint32_t n_chunks(const struct job *j)
     return (j->end - j->first + j->s.chunk - 1) / j->s.chunk;
 }
 
-/* A thread's chunks, from image to result: nobody waits for anybody, but each transforms all
+/* Some chunks, from image to result: nobody waits for anybody, but each item transforms all
  * weights. */
-static void share_chunks(void *context, uint32_t thread)
+static void run_chunks(void *context, uint32_t item, uint32_t thread)
 {
     const struct job *j = context;
     uint32_t first, end;
     struct own o;
 
     own_init(j, thread, &o);
-    vn_pool_share(n_chunks(j), thread, vn_pool_threads(j->r->pool), &first, &end);
+    vn_pool_share(n_chunks(j), item, j->items, &first, &end);
     for (uint32_t t = first * j->s.chunk; t < end * j->s.chunk && j->first + t < j->end; t++)
         transform_input(j, j->first + t);
-    if (first < end)
-        panels(j, &o, 0, j->c->co, first, end);
+    panels(j, &o, 0, j->c->co, first, end);
 }
 
-static void share_input(void *context, uint32_t thread)
+static void run_input(void *context, uint32_t item, uint32_t thread)
 {
     const struct job *j = context;
     uint32_t first, end;
 
-    vn_pool_share(j->end - j->first, thread, vn_pool_threads(j->r->pool), &first, &end);
+    (void)thread;
+    vn_pool_share(j->end - j->first, item, j->items, &first, &end);
     for (uint32_t t = first; t < end; t++)
         transform_input(j, j->first + t);
 }
 
-static void share_panels(void *context, uint32_t thread)
+static void run_panel(void *context, uint32_t item, uint32_t thread)
 {
     const struct job *j = context;
-    uint32_t first, end;
     struct own o;
 
     own_init(j, thread, &o);
-    vn_pool_share(n_panels(j), thread, vn_pool_threads(j->r->pool), &first, &end);
-    panels(j, &o, first * j->panel, least(end * j->panel, j->c->co), 0, n_chunks(j));
+    panels(j, &o, item * j->panel, least((item + 1) * j->panel, j->c->co), 0, n_chunks(j));
 }
 
-/* What the slowest thread does, in tiles and panels: the weights' transform is worth three tiles. */
+/* What the slowest thread does, in tiles and panels: the weights' transform is worth four tiles. */
 static bool chunks_balance_better(const struct job *j, uint32_t threads)
 {
     const uint32_t chunks = n_chunks(j), all = n_panels(j);
-    const uint32_t by_chunks = all * (3 + j->s.chunk * ((chunks + threads - 1) / threads));
-    const uint32_t by_panels = (all + threads - 1) / threads * (3 + j->s.chunk * chunks);
+    const uint32_t by_chunks = all * (4 + j->s.chunk * ((chunks + threads - 1) / threads));
+    const uint32_t by_panels = (all + threads - 1) / threads * (4 + j->s.chunk * chunks);
 
     return by_chunks <= by_panels;
 }
 
 static void run_strip(struct job *j)
 {
-    const uint32_t threads = vn_pool_threads(j->r->pool);
+    const double work = (double)POSITIONS * (j->end - j->first) * j->c->ci * j->c->co;
+    const uint32_t threads = work < VN_CONV_SHARED ? 1 : vn_pool_threads(j->r->pool);
 
     if (threads == 1 || chunks_balance_better(j, threads)) {
-        vn_pool_run(j->r->pool, share_chunks, j);
+        j->items = least(threads, n_chunks(j));
+        vn_pool_run(j->r->pool, j->items, run_chunks, j);
     } else {
-        vn_pool_run(j->r->pool, share_input, j);
-        vn_pool_run(j->r->pool, share_panels, j);
+        j->items = least(4 * threads, j->end - j->first);
+        vn_pool_run(j->r->pool, j->items, run_input, j);
+        vn_pool_run(j->r->pool, n_panels(j), run_panel, j);
     }
 }
 
-/* --- the table --------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void winograd(const struct vn_kernels *k, const struct vn_conv *c,
                      const struct vn_conv_run *r)

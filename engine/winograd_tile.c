@@ -1,5 +1,6 @@
-/* Winograd's F(4 x 4, 3 x 3) for one instruction set: VN_ISA names it, VN_LANES floats make a vector
- * and VN_TILES tiles one product. Loops over positions have constant bounds and are unrolled.
+/* Winograd's F(4 x 4, 3 x 3) for one instruction set: VN_ISA names it, VN_LANES floats make a
+ * vector and VN_TILES tiles one product. Loops over positions have constant bounds and are
+ * unrolled.
  *
  * The interpolation points are 0, +-a, +-b and infinity with a = sqrt(1/2), b = sqrt(2), which keep
  * the rounding errors of the fast algorithm small. What each one-dimensional transform divides by
@@ -21,7 +22,7 @@
 #define A 0.70710678118654752f
 #define B 1.41421356237309505f
 
-/* --- transforms of one dimension: of vectors that lie `step` apart, in place ------------------- */
+/* --- transforms of one dimension: of vectors that lie `step` apart, in place ------------------ */
 
 INLINE void input_1d(vec *x, int step)
 {
@@ -62,7 +63,7 @@ INLINE void output_1d(vec *m, int step)
     m[3 * step] = m[5 * step] + A * A * A * a * odd_a + B * B * B * b * odd_b;
 }
 
-/* --- input ------------------------------------------------------------------------------------- */
+/* --- input ------------------------------------------------------------------------------------ */
 
 INLINE void input_vector(const float *const *x, uint32_t c, uint32_t part, float *v, size_t pitch)
 {
@@ -94,7 +95,7 @@ static void input(const float *const *x, uint32_t ci, float *v, size_t pitch)
         input_vector(x, c, ci - c, v + c, pitch);
 }
 
-/* --- weights ----------------------------------------------------------------------------------- */
+/* --- weights ---------------------------------------------------------------------------------- */
 
 INLINE void weights_row(const float *w, size_t tap, uint32_t part, vec scale, float *u,
                         size_t pitch)
@@ -133,7 +134,7 @@ static void weights(const struct vn_winograd_weights *p)
                         p->pitch);
 }
 
-/* --- product ----------------------------------------------------------------------------------- */
+/* --- product ---------------------------------------------------------------------------------- */
 
 /* A step of this many rows is followed by some hints. */
 #define STEP 16
@@ -206,7 +207,7 @@ static void product(const struct vn_winograd_product *p)
         product_vectors(p, 1);
 }
 
-/* --- output ------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 INLINE vec finish(const struct vn_winograd_output *o, vec sum, vec before)
 {
@@ -254,7 +255,7 @@ static void output(const struct vn_winograd_output *o)
         output_vector(o, c, o->channels - c);
 }
 
-/* --- the table --------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)

@@ -1,5 +1,6 @@
-/* The four steps of a Winograd convolution for one instruction set; engine/winograd.c has the method
- * and calls them, engine/winograd_tile.c is compiled for each instruction set and vector width.
+/* The four steps of a Winograd convolution for one instruction set; engine/winograd.c has the
+ * method and calls them, engine/winograd_tile.c is compiled for each instruction set and vector
+ * width.
  *
  * A tile is 4 x 4 output pixels, computed from 6 x 6 input pixels: POSITIONS numbers in the
  * transformed domain. Operands there are one matrix for each position, `pitch` floats apart. */
