@@ -10,15 +10,20 @@ static void mean(const float *restrict x, uint32_t h, uint32_t w, size_t row, ui
 {
     const float share = 1.0f / (float)(h * w);
 
-    memcpy(y, x, c * sizeof *y);
-    for (uint32_t i = 1; i < h * w; i++) {
-        const float *in = x + i / w * row + (size_t)(i % w) * c;
-
-        for (uint32_t j = 0; j < c; j++)
-            y[j] += in[j];
-    }
+    memset(y, 0, c * sizeof *y);
+    for (uint32_t i = 0; i < h; i++, x += row)
+        for (uint32_t k = 0; k < w; k++)
+            for (uint32_t j = 0; j < c; j++)
+                y[j] += x[(size_t)k * c + j];
     for (uint32_t j = 0; j < c; j++)
         y[j] *= share;
+}
+
+/* The usual window, in one pass. */
+static void mean_2x2(const float *restrict x, size_t row, uint32_t c, float *restrict y)
+{
+    for (uint32_t j = 0; j < c; j++)
+        y[j] = 0.25f * (x[j] + x[c + j] + x[row + j] + x[row + c + j]);
 }
 
 static void shortcut(uint32_t h, uint32_t w, uint32_t ci, uint32_t co, uint32_t stride,
@@ -29,7 +34,12 @@ static void shortcut(uint32_t h, uint32_t w, uint32_t ci, uint32_t co, uint32_t 
             const uint32_t high = h - top < stride ? h - top : stride;
             const uint32_t wide = w - left < stride ? w - left : stride;
 
-            mean(x + ((size_t)top * w + left) * ci, high, wide, (size_t)w * ci, ci, y);
+            const float *window = x + ((size_t)top * w + left) * ci;
+
+            if (high == 2 && wide == 2)
+                mean_2x2(window, (size_t)w * ci, ci, y);
+            else
+                mean(window, high, wide, (size_t)w * ci, ci, y);
             memset(y + ci, 0, (co - ci) * sizeof *y);
         }
 }

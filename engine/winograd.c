@@ -24,7 +24,7 @@
 #define PANEL_MAX (VN_WINOGRAD_VECTORS * VN_WINOGRAD_LANES_MAX)
 #define TAPS 9
 
-#define STEP 128            /* rows of U at a time: 590 KB with a panel of 32 columns */
+#define STEP 64             /* rows of U at a time: 300 KB with a panel of 32 columns */
 #define STRIP_FLOATS 300000 /* of V, about: 1.2 MB */
 #define STRIP_TILES 128     /* enough that transforming weights for each strip costs little */
 #define APART 16            /* floats between positions, so that they do not share cache sets */
