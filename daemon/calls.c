@@ -129,10 +129,30 @@ static void run(struct client *c, Virtualnet__Request *message, uint64_t bytes)
     submit(c, j);
 }
 
+/* Says it once for each part, also when the client that met it is gone. */
+static void report_damage(struct daemon *d, const struct job *j)
+{
+    uint32_t part = j->result.damaged_part;
+    char name[VN_PART_NAME];
+
+    if (j->model->reported[part])
+        return;
+    j->model->reported[part] = true;
+    vn_store_part_name(j->model->store, part, name);
+    vn_log_error("%s: %s does not agree with its checksum; requests that need it are refused. Put "
+                 "a good file in its place and reload; 'virtualnet verify' compares all of it",
+                 d->config->store_path, name);
+    if (j->model == d->model)
+        service_notify(&d->service, "STATUS=the store is damaged: %s; serving the rest of %s", name,
+                       d->model->network->name);
+}
+
 void calls_finish(struct daemon *d, struct job *j)
 {
     struct client *c = j->client;
 
+    if (j->outcome == JOB_DAMAGED)
+        report_damage(d, j);
     if (c) {
         unlink_from_client(j);
         reply_job(c, j);

@@ -12,6 +12,7 @@
 #define MIB UINT64_C(1048576)
 
 static const char *const kernel_words[] = {"auto", "winograd", "direct", "gemm", "ref", NULL};
+static const char *const verify_words[] = {"first_use", "load", "never", NULL};
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 #define KEY(key, kind, ...)                                                                        \
@@ -25,7 +26,7 @@ const struct config_key config_keys[] = {
     KEY(socket_mode, CONFIG_MODE, 0, 0777, NULL),
     KEY(socket_group, CONFIG_TEXT, 0, CONFIG_WORD_MAX, NULL),
     KEY(store_path, CONFIG_TEXT, 1, CONFIG_PATH_MAX, NULL),
-    KEY(verify_store, CONFIG_BOOL, 0, 1, NULL),
+    KEY(verify_store, CONFIG_CHOICE, 2, 1, verify_words),
     KEY(kernels, CONFIG_CHOICE, 0, 0, kernel_words),
     KEY(workers, CONFIG_NUMBER, 1, 64, NULL),
     KEY(compute_threads, CONFIG_NUMBER, 1, VN_POOL_THREADS_MAX, NULL),
@@ -52,7 +53,7 @@ void config_defaults(struct config *ret_config)
         .socket_path = "/run/virtualnet/virtualnet.sock",
         .socket_mode = "0660",
         .store_path = VIRTUALNETD_STORE,
-        .verify_store = 1,
+        .verify_store = "first_use",
         .kernels = "auto",
         .workers = 1, /* the processor belongs to the robot's control loops */
         .compute_threads = 1,
@@ -108,9 +109,12 @@ static int read_mode(const struct vn_json_at *at, const struct config_key *k, st
 
 static int read_choice(const struct vn_json_at *at, const struct config_key *k, struct config *c)
 {
-    unsigned i = 0;
-    int r = vn_json_choice(at, k->name, VN_JSON_REQUIRED, k->words, &i);
+    const json_t *value = json_object_get(at->json, k->name);
+    unsigned i = (unsigned)(json_is_true(value) ? k->max : k->min);
+    int r = 0;
 
+    if (!k->max || !json_is_boolean(value))
+        r = vn_json_choice(at, k->name, VN_JSON_REQUIRED, k->words, &i);
     if (r)
         return r;
     memcpy(field(c, k), k->words[i], strlen(k->words[i]) + 1);
@@ -146,18 +150,11 @@ static int read_budgets(const struct vn_json_at *at, const struct config_key *k,
 
 static int read_key(const struct vn_json_at *at, const struct config_key *k, struct config *c)
 {
-    bool yes = false;
-    int r;
-
     switch (k->kind) {
     case CONFIG_TEXT:
         return read_text(at, k, c);
     case CONFIG_NUMBER:
         return vn_json_u64(at, k->name, VN_JSON_REQUIRED, k->min, k->max, field(c, k));
-    case CONFIG_BOOL:
-        r = vn_json_bool(at, k->name, VN_JSON_REQUIRED, &yes);
-        *(uint64_t *)field(c, k) = yes;
-        return r;
     case CONFIG_MODE:
         return read_mode(at, k, c);
     case CONFIG_CHOICE:
@@ -245,8 +242,6 @@ static json_t *key_to_json(const struct config *c, const struct config_key *k)
     switch (k->kind) {
     case CONFIG_NUMBER:
         return json_integer((json_int_t) * (uint64_t *)field(c, k));
-    case CONFIG_BOOL:
-        return json_boolean(*(uint64_t *)field(c, k) != 0);
     case CONFIG_BUDGETS:
         budgets = json_object();
         for (uint32_t i = 0; budgets && i < c->n_task_budgets; i++)

@@ -31,7 +31,7 @@ struct config {
     char socket_mode[CONFIG_WORD_MAX + 1];  /* octal digits, as people write it */
     char socket_group[CONFIG_WORD_MAX + 1]; /* empty: the daemon's own */
     char store_path[CONFIG_PATH_MAX + 1];
-    uint64_t verify_store; /* 0 or 1 */
+    char verify_store[CONFIG_WORD_MAX + 1];
     char kernels[CONFIG_WORD_MAX + 1];
     uint64_t workers;
     uint64_t compute_threads; /* of each worker */
@@ -51,11 +51,10 @@ struct config {
 };
 
 enum config_kind {
-    CONFIG_TEXT,   /* min .. max bytes */
-    CONFIG_NUMBER, /* min .. max */
-    CONFIG_BOOL,
+    CONFIG_TEXT,    /* min .. max bytes */
+    CONFIG_NUMBER,  /* min .. max */
     CONFIG_MODE,    /* octal digits, 0 .. 0777 */
-    CONFIG_CHOICE,  /* one of words */
+    CONFIG_CHOICE,  /* one of words; false is words[min] and true words[max], if that is not 0 */
     CONFIG_BUDGETS, /* {task: bytes}, bytes in min .. max */
 };
 

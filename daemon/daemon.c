@@ -33,6 +33,7 @@ const char *const counter_names[N_COUNTERS] = {
     [RELOAD_FAILED] = "reload_failed",
     [INTERNAL] = "internal",
     [SHUTTING_DOWN] = "shutting_down",
+    [STORE_DAMAGED] = "store_damaged",
     [ABANDONED] = "abandoned",
     [REQUESTS_RECEIVED] = "requests_received",
     [CONNECTIONS_ACCEPTED] = "connections_accepted",

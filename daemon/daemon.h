@@ -40,6 +40,7 @@ enum daemon_counter {
     RELOAD_FAILED,
     INTERNAL,
     SHUTTING_DOWN,
+    STORE_DAMAGED,
     ABANDONED, /* the client went before its answer */
     REQUESTS_RECEIVED,
     CONNECTIONS_ACCEPTED,

@@ -61,6 +61,9 @@ static void finish(struct job *j, int r, uint64_t begun_ns)
     case VN_SESSION_E_TOO_SMALL:
         j->outcome = JOB_TOO_SMALL;
         break;
+    case VN_SESSION_E_DAMAGED:
+        j->outcome = JOB_DAMAGED;
+        break;
     default:
         j->outcome = JOB_FAILED;
         j->error = r;

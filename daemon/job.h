@@ -17,6 +17,7 @@ enum job_outcome {
     JOB_TOO_SMALL, /* result.needed_bytes */
     JOB_CANCELLED,
     JOB_DEADLINE, /* phase */
+    JOB_DAMAGED,  /* result.damaged_part */
     JOB_FAILED,   /* error */
 };
 

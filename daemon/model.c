@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "daemon/status.h"
 #include "daemon/text.h"
+#include "daemon/warm_up.h"
 
 static void unrefp(struct model **m)
 {
@@ -50,61 +51,28 @@ static int make_sessions(struct model *m, const struct config *c, struct vn_why 
     return 0;
 }
 
-/* One run of the task as a client without wishes would ask for it, on a gray image. */
-static int warm_up_task(struct model *m, const struct config *c, uint32_t task, uint8_t *pixels,
-                        struct vn_infer_result *result, struct vn_why *why)
+static int verify(struct model *m, const struct config *c, struct vn_why *why)
 {
-    const struct vn_task *t = &m->network->tasks[task];
-    const struct vn_input *in = &m->network->inputs[t->input];
-    struct vn_image image = {
-        .pixels = pixels,
-        .length = (uint64_t)in->width * in->height,
-        .width = in->width,
-        .height = in->height,
-        .format = VN_PIXELS_GRAY8,
-    };
-    struct vn_infer_request request = {
-        .task = task,
-        .image = &image,
-        .budget_bytes = config_budget(c, t->name),
-        .agent = m->network->agent.kind,
-    };
-    struct vn_control control = {0};
-    int r = vn_infer(m->sessions[0], &request, &control, result);
-
-    if (r == VN_SESSION_E_TOO_SMALL)
-        return vn_because(why, MODEL_E_FAILED,
-                          "task \"%s\": its default budget of %llu bytes is below its smallest "
-                          "path, which needs %llu",
-                          t->name, (unsigned long long)request.budget_bytes,
-                          (unsigned long long)result->needed_bytes);
-    if (r)
-        return vn_because(why, MODEL_E_FAILED, "task \"%s\": the warm-up run failed (%d)", t->name,
-                          r);
-    return 0;
-}
-
-static int warm_up(struct model *m, const struct config *c, struct vn_why *why)
-{
-    _cleanup_(vn_freep) struct vn_infer_result *result = malloc(sizeof *result);
-    _cleanup_(vn_freep) uint8_t *pixels = malloc(VN_SIDE_MAX * VN_SIDE_MAX);
     int r = 0;
 
-    if (!result || !pixels)
-        return vn_because(why, -ENOMEM, "out of memory");
-    memset(pixels, 128, VN_SIDE_MAX * VN_SIDE_MAX);
-    for (uint32_t t = 0; t < m->network->n_tasks && !r; t++)
-        r = warm_up_task(m, c, t, pixels, result, why);
+    if (!strcmp(c->verify_store, "first_use"))
+        r = vn_store_check_at_use(m->store, why);
+    else if (!strcmp(c->verify_store, "load"))
+        r = vn_store_verify(m->store, why, NULL, NULL);
+    m->verified = !r && !strcmp(c->verify_store, "load");
     return r;
 }
 
 static int prepare(struct model *m, const struct config *c, struct vn_why *why)
 {
     const struct vn_compute compute = compute_of(c);
-    int r = c->verify_store ? vn_store_verify(m->store, why, NULL, NULL) : 0;
+    int r = verify(m, c, why);
 
     if (r)
         return r < 0 ? r : MODEL_E_FAILED;
+    m->reported = calloc(vn_store_checks(m->store).parts, sizeof *m->reported);
+    if (!m->reported)
+        return vn_because(why, -ENOMEM, "out of memory");
     r = check_budgets(c, m->network, why);
     if (r)
         return r;
@@ -115,7 +83,7 @@ static int prepare(struct model *m, const struct config *c, struct vn_why *why)
     if (r)
         return r;
     m->idle_pss_bytes = status_memory().pss;
-    return warm_up(m, c, why);
+    return model_warm_up(m, c, why);
 }
 
 int model_load(const struct config *c, struct vn_why *why, struct model **ret_model)
@@ -138,6 +106,15 @@ int model_load(const struct config *c, struct vn_why *why, struct model **ret_mo
     return 0;
 }
 
+struct vn_store_checks model_checks(const struct model *m)
+{
+    struct vn_store_checks c = vn_store_checks(m->store);
+
+    if (m->verified)
+        c.good = c.parts;
+    return c;
+}
+
 struct model *model_ref(struct model *m)
 {
     m->references++;
@@ -151,6 +128,7 @@ struct model *model_unref(struct model *m)
     for (uint32_t i = 0; i < m->n_sessions; i++)
         vn_session_free(m->sessions[i]);
     free(m->sessions);
+    free(m->reported);
     vn_planner_free(m->planner);
     vn_store_unref(m->store);
     free(m);

@@ -17,13 +17,18 @@ struct model {
     struct vn_session **sessions; /* by worker; each is used by its worker alone */
     uint32_t n_sessions;
     uint64_t idle_pss_bytes; /* of the process, loaded and before the first run */
+    bool verified;           /* the whole store was, at load */
+    bool *reported;          /* owned; by part: its damage is in the log */
     uint32_t references;
 };
 
-/* Opens, verifies where the configuration says so, makes sessions, and runs every task once on its
- * default path, so that what comes out answers within its normal time. Takes as long as reading
- * the store does; touches nothing but its arguments. 0, MODEL_E_FAILED or -ENOMEM; why is set. */
+/* Opens, verifies as the configuration says, makes sessions, and warms up the default paths
+ * (warm_up.h), so that what comes out answers within its normal time. Takes as long as reading what
+ * those paths need; touches nothing but its arguments. 0, MODEL_E_FAILED or -ENOMEM; why is set. */
 int model_load(const struct config *c, struct vn_why *why, struct model **ret_model);
+
+/* What is known of the store's parts. */
+struct vn_store_checks model_checks(const struct model *m);
 
 struct model *model_ref(struct model *m);
 struct model *model_unref(struct model *m); /* takes NULL, returns NULL */

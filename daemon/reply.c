@@ -59,8 +59,8 @@ int reply_encode_refusal(struct vn_buffer *b, uint64_t id, const struct refusal 
     return vn_frame_append(b, &e.response.base, VN_FRAME_MAX);
 }
 
-_Static_assert((int)SHUTTING_DOWN - (int)BAD_FRAME ==
-                   (int)VIRTUALNET__CODE__SHUTTING_DOWN - (int)VIRTUALNET__CODE__BAD_FRAME,
+_Static_assert((int)STORE_DAMAGED - (int)BAD_FRAME ==
+                   (int)VIRTUALNET__CODE__STORE_DAMAGED - (int)VIRTUALNET__CODE__BAD_FRAME,
                "a counter for every code, in the same order");
 
 void reply_refusal(struct client *c, uint64_t id, const struct refusal *refusal)
@@ -108,6 +108,17 @@ static void refuse_deadline(struct refusal *r, const struct job *j)
            job_call(j)->deadline_ms, j->phase);
 }
 
+static void refuse_damaged(struct refusal *r, const struct job *j)
+{
+    char part[VN_PART_NAME];
+
+    vn_store_part_name(j->model->store, j->result.damaged_part, part);
+    refuse(r, VIRTUALNET__CODE__STORE_DAMAGED,
+           "the store is damaged: %s does not agree with its checksum; put a good file in its "
+           "place and reload. Paths without this part are still answered",
+           part);
+}
+
 static void reply_failed(struct client *c, const struct job *j)
 {
     struct refusal r = {0};
@@ -118,6 +129,9 @@ static void reply_failed(struct client *c, const struct job *j)
         break;
     case JOB_DEADLINE:
         refuse_deadline(&r, j);
+        break;
+    case JOB_DAMAGED:
+        refuse_damaged(&r, j);
         break;
     case JOB_CANCELLED:
         if (c->daemon->stopping)

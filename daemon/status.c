@@ -79,6 +79,7 @@ static void fill_counters(const struct daemon *d, struct status_counters *c,
 void status_fill(const struct daemon *d, struct status_counters *c,
                  Virtualnet__StatusResponse *ret_status)
 {
+    struct vn_store_checks checks = model_checks(d->model);
     struct status_memory m = status_memory();
 
     virtualnet__status_response__init(ret_status);
@@ -97,5 +98,8 @@ void status_fill(const struct daemon *d, struct status_counters *c,
     ret_status->running = d->ledger.running;
     ret_status->workers = d->pool.n_workers;
     ret_status->connections = d->n_clients;
+    ret_status->parts = checks.parts;
+    ret_status->parts_verified = checks.good;
+    ret_status->parts_damaged = checks.damaged;
     fill_counters(d, c, ret_status);
 }

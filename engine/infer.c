@@ -47,6 +47,8 @@ static int run(struct inference *i, const struct vn_plan *plan, float *ret_featu
     preprocess(i);
     i->has_logits = false;
     r = vn_session_run(i->s, plan, i->control, i->ret->probabilities, ret_features);
+    if (r == VN_SESSION_E_DAMAGED)
+        i->ret->damaged_part = i->s->damaged_part;
     if (r)
         return r;
     i->has_logits = true;

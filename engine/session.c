@@ -284,6 +284,33 @@ float *vn_session_image(struct vn_session *s, uint32_t task)
     return arena_at(s, s->layout[s->store->network->tasks[task].input].image);
 }
 
+/* Compares the plan's slices with their checksums, if that is still to do. */
+static int check_slices(struct vn_session *s, const struct vn_plan *plan,
+                        const struct vn_control *control)
+{
+    const uint8_t *order = s->store->network->tasks[plan->task].order;
+
+    for (uint32_t b = 0; b < plan->n_blocks; b++) {
+        for (uint32_t k = 0; k < plan->level[b]; k++) {
+            uint32_t part = vn_store_slice_part(s->store, order[k], b);
+            int r = vn_store_is_unchecked(s->store, part) ? check_control(control) : 0;
+
+            if (r)
+                return r;
+            if (vn_store_is_unchecked(s->store, part) && vn_store_check(s->store, part)) {
+                s->damaged_part = part;
+                return VN_SESSION_E_DAMAGED;
+            }
+        }
+    }
+    return 0;
+}
+
+uint32_t vn_session_damaged_part(const struct vn_session *s)
+{
+    return s->damaged_part;
+}
+
 int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
                    const struct vn_control *control, float *ret_logits, float *ret_features)
 {
@@ -292,8 +319,10 @@ int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
     const struct vn_task *t = &n->tasks[plan->task];
     float *pooled = arena_at(s, s->layout[t->input].pooled);
     struct vn_trunk_run run = {n, &l->trunk, t->input, plan->level, t->order};
-    int r = vn_trunk_run(s, &run, control, pooled);
+    int r = check_slices(s, plan, control);
 
+    if (!r)
+        r = vn_trunk_run(s, &run, control, pooled);
     if (r)
         return r;
     vn_linear(pooled, vn_store_tensor(s->store, l->head_weight[plan->task]),

@@ -18,6 +18,7 @@ enum {
     VN_SESSION_E_CANCELLED = 1,
     VN_SESSION_E_DEADLINE,
     VN_SESSION_E_TOO_SMALL, /* vn_infer: ret->needed_bytes says what the smallest path needs */
+    VN_SESSION_E_DAMAGED,   /* a part of the store does not agree with its checksum */
 };
 
 struct vn_session;
@@ -47,9 +48,13 @@ uint64_t vn_scratch_bytes(const struct vn_network *n, uint32_t input,
 float *vn_session_image(struct vn_session *s, uint32_t task);
 
 /* Runs the plan on the session's image. ret_logits (n_labels). ret_features (backbone width), the
- * pooled trunk, may be NULL. 0, VN_SESSION_E_CANCELLED or VN_SESSION_E_DEADLINE. */
+ * pooled trunk, may be NULL. Where the store checks at use, slices that no run used before are
+ * compared with their checksums first. 0, VN_SESSION_E_CANCELLED, VN_SESSION_E_DEADLINE or
+ * VN_SESSION_E_DAMAGED, which is about vn_session_damaged_part. */
 int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
                    const struct vn_control *control, float *ret_logits, float *ret_features);
+
+uint32_t vn_session_damaged_part(const struct vn_session *s);
 
 /* The whole of a request: preprocess, ask the agent, plan, run. */
 struct vn_infer_request {
@@ -70,13 +75,15 @@ struct vn_infer_result {
     enum vn_agent_kind decided_by; /* uniform also where the budget left no room for the agent */
     bool fixed_path;               /* levels came with the request */
     uint64_t needed_bytes;         /* with VN_SESSION_E_TOO_SMALL (parameters if limit_params) */
+    uint32_t damaged_part;         /* with VN_SESSION_E_DAMAGED */
     uint32_t n_labels;
     float probabilities[VN_LABELS_MAX]; /* softmax; not set with plan_only */
     uint64_t agent_ns, compute_ns;      /* deciding (probe included), running */
 };
 
 /* 0, one of the outcomes above, -ENOMEM, or -EINVAL: no such task, path, or kind of agent, or no
- * image. The result is whole only with 0; with VN_SESSION_E_TOO_SMALL needed_bytes is set. */
+ * image. The result is whole only with 0; with VN_SESSION_E_TOO_SMALL needed_bytes is set, with
+ * VN_SESSION_E_DAMAGED damaged_part. */
 int vn_infer(struct vn_session *s, const struct vn_infer_request *request,
              const struct vn_control *control, struct vn_infer_result *ret);
 

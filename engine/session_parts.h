@@ -14,6 +14,7 @@ struct vn_session {
     uint8_t *arena;
     void *map; /* owned: the arena between two guard pages */
     size_t map_bytes;
+    uint32_t damaged_part; /* of the store */
 };
 
 /* What to run: the backbone or a conv agent's trunk, with this input's stem and vectors. */

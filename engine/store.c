@@ -105,7 +105,8 @@ struct vn_store *vn_store_unref(struct vn_store *s)
         close(s->fd);
     vn_layout_free(s->own_layout);
     vn_network_free(s->own_network);
-    free(s->checksums);
+    free(s->hashes);
+    free(s->checked);
     free(s);
     return NULL;
 }

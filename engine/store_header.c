@@ -1,5 +1,6 @@
 /* Judging a store's header; engine/store.h states the order of the checks. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/store_parts.h"
@@ -22,7 +23,9 @@ static int check_format(const struct vn_json_at *metadata)
     return 0;
 }
 
-int vn_store_hash(const struct vn_json_at *at, const char *part, const char **ret_hash)
+/* Checksums stand in the header as {"network": hash of the description's text, "fixed": ...,
+ * "block.B.group.G": ...}; at is that object. */
+static int read_hash(const struct vn_json_at *at, const char *part, uint64_t *ret_hash)
 {
     struct vn_json_at child = {.parent = at, .key = part, .why = at->why};
     const char *hash;
@@ -32,31 +35,37 @@ int vn_store_hash(const struct vn_json_at *at, const char *part, const char **re
         return r;
     if (strlen(hash) != VN_PART_HASH - 1 || strspn(hash, "0123456789abcdef") != strlen(hash))
         return vn_json_wrong(&child, "must be 16 hexadecimal digits, lower case");
-    *ret_hash = hash;
+    *ret_hash = strtoull(hash, NULL, 16);
     return 0;
 }
 
-/* The set of parts must be complete; the description's own hash must be right. */
-static int check_checksums(const struct vn_store *s, const struct vn_json_at *at,
-                           const char *network_text)
+static int check_description(const struct vn_json_at *at, const char *network_text)
+{
+    const uint64_t found = XXH3_64bits(network_text, strlen(network_text));
+    char is[VN_PART_HASH], should_be[VN_PART_HASH];
+    uint64_t hash = 0;
+    int r = read_hash(at, "network", &hash);
+
+    if (r || hash == found)
+        return r;
+    vn_hash_text(found, is);
+    vn_hash_text(hash, should_be);
+    return vn_because(at->why, VN_STORE_E_INVALID,
+                      "the network description was changed: its checksum is %s, not %s", is,
+                      should_be);
+}
+
+/* The set of parts must be complete. */
+static int read_parts(struct vn_store *s, const struct vn_json_at *at)
 {
     const struct vn_network *n = s->own_network;
-    char found[VN_PART_HASH];
-    const char *hash;
-    int r = vn_store_hash(at, "network", &hash);
+    int r = 0;
 
-    if (r)
-        return r;
-    vn_hash_text(XXH3_64bits(network_text, strlen(network_text)), found);
-    if (strcmp(hash, found))
-        return vn_because(at->why, VN_STORE_E_INVALID,
-                          "the network description was changed: its checksum is %s, not %s", found,
-                          hash);
-    for (uint32_t i = 0; !r && i < vn_parts(n); i++) {
-        struct vn_part part = vn_part_at(n, s->own_layout, i);
-
-        r = vn_store_hash(at, part.name, &hash);
-    }
+    s->hashes = calloc(vn_parts(n), sizeof *s->hashes);
+    if (!s->hashes)
+        return -ENOMEM;
+    for (uint32_t i = 0; !r && i < vn_parts(n); i++)
+        r = read_hash(at, vn_part_at(n, s->own_layout, i).name, &s->hashes[i]);
     if (!r && json_object_size(at->json) != vn_parts(n) + 1)
         r = vn_json_wrong(at, "has %zu entries; the network has %u parts",
                           json_object_size(at->json), vn_parts(n) + 1);
@@ -79,11 +88,8 @@ static int read_checksums(struct vn_store *s, const struct vn_json_at *metadata,
     at = vn_json_root(root, NULL, metadata->why);
     if (!json_is_object(root))
         return vn_json_wrong(&at, "must be an object");
-    r = check_checksums(s, &at, network_text);
-    if (r)
-        return r;
-    s->checksums = strdup(text);
-    return s->checksums ? 0 : -ENOMEM;
+    r = check_description(&at, network_text);
+    return r ? r : read_parts(s, &at);
 }
 
 static int read_metadata(struct vn_store *s, const struct vn_json_at *root)

@@ -70,13 +70,32 @@ static int read_through(const struct vn_store *s, uint64_t start)
     return r;
 }
 
+/* Maps the windows of these bytes of the data part. -EINVAL or -ENOSYS: the kernel cannot. */
+static int populate_range(const struct vn_store *s, uint64_t offset, uint64_t bytes)
+{
+    uint64_t from = offset / VN_WINDOW_BYTES * VN_WINDOW_BYTES, end = offset + bytes;
+
+    end = (end + VN_WINDOW_BYTES - 1) / VN_WINDOW_BYTES * VN_WINDOW_BYTES;
+    if (end > s->layout->data_bytes)
+        end = s->layout->data_bytes;
+    return madvise((void *)(s->data + from), end - from, MADV_POPULATE_READ) < 0 ? -errno : 0;
+}
+
 static int populate(const struct vn_store *s, uint64_t start)
 {
-    if (!madvise((void *)s->data, s->layout->fixed_bytes, MADV_POPULATE_READ))
-        return 0;
-    if (errno == EINVAL || errno == ENOSYS)
-        return read_through(s, start);
-    return -errno;
+    int r = populate_range(s, 0, s->layout->fixed_bytes);
+
+    return r == -EINVAL || r == -ENOSYS ? read_through(s, start) : r;
+}
+
+int vn_store_warm(const struct vn_store *s, uint32_t part)
+{
+    const struct vn_part p = vn_part_at(s->network, s->layout, part);
+    int r = populate_range(s, p.offset, p.bytes);
+
+    if (r && r != -EINVAL && r != -ENOSYS)
+        return r;
+    return vn_store_is_unchecked(s, part) ? vn_store_check(s, part) : 0;
 }
 
 /* --- areas ------------------------------------------------------------------------------------ */

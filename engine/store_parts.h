@@ -10,7 +10,6 @@
 #error "a store is little-endian and used in place"
 #endif
 
-#define VN_PART_NAME 40 /* "block.63.group.15" */
 #define VN_PART_HASH 17 /* 16 hexadecimal digits of xxh3-64 */
 
 static inline void vn_hash_text(uint64_t hash, char ret_text[VN_PART_HASH])
@@ -46,18 +45,17 @@ static inline struct vn_part vn_part_at(const struct vn_network *n, const struct
 }
 
 /* The header's judge (store_header.c). `text` is the N bytes of JSON, file_bytes the size of the
- * whole file. Fills own_network, own_layout and checksums. 0, VN_STORE_E_* or -ENOMEM. */
+ * whole file. Fills own_network, own_layout and hashes. 0, VN_STORE_E_* or -ENOMEM. */
 int vn_store_read_header(struct vn_store *s, const char *text, size_t length, struct vn_why *why);
-
-/* Checksums as they stand in the header: {"network": hash of the description's text, "fixed": ...,
- * "block.B.group.G": ...}; at is that object. VN_JSON_E_INVALID when it is missing or malformed. */
-int vn_store_hash(const struct vn_json_at *at, const char *part, const char **ret_hash);
 
 /* Maps the data part, which starts at this file offset (store_map.c). 0 or a negative errno. */
 int vn_store_map(struct vn_store *s, uint64_t start, struct vn_why *why);
 
 /* All n bytes, or a negative errno; a file that ends early is -EIO. */
 int vn_read_at(int fd, void *bytes, size_t n, uint64_t offset);
+
+/* "PART was changed: ..."; returns VN_STORE_E_CHECKSUM. */
+int vn_store_changed(const struct vn_store *s, uint32_t part, uint64_t found, struct vn_why *why);
 
 /* "what: error text"; returns -error. */
 int vn_store_failed(struct vn_why *why, int error, const char *what);

@@ -66,11 +66,14 @@ static int verify_padding(struct verifier *v, uint64_t end)
     return 0;
 }
 
-static int verify_part(struct verifier *v, const struct vn_part *part, const char *expected)
+static int verify_part(struct verifier *v, uint32_t i)
 {
-    uint64_t end = part->offset + part->bytes;
-    char found[VN_PART_HASH];
+    const struct vn_part part = vn_part_at(v->s->network, v->s->layout, i);
+    const uint64_t end = part.offset + part.bytes;
+    int r = verify_padding(v, part.offset);
 
+    if (r)
+        return r;
     XXH3_64bits_reset(v->hash);
     while (v->done < end) {
         ssize_t n = next_chunk(v, end - v->done);
@@ -79,28 +82,9 @@ static int verify_part(struct verifier *v, const struct vn_part *part, const cha
             return (int)n;
         XXH3_64bits_update(v->hash, v->chunk, (size_t)n);
     }
-    vn_hash_text(XXH3_64bits_digest(v->hash), found);
-    if (strcmp(found, expected))
-        return vn_because(v->why, VN_STORE_E_CHECKSUM, "%s was changed: its checksum is %s, not %s",
-                          part->name, found, expected);
-    return 0;
-}
-
-static int verify_all(struct verifier *v, const struct vn_json_at *checksums)
-{
-    const struct vn_network *n = v->s->network;
-    int r = 0;
-
-    for (uint32_t i = 0; !r && i < vn_parts(n); i++) {
-        struct vn_part part = vn_part_at(n, v->s->layout, i);
-        const char *expected;
-
-        if ((r = vn_store_hash(checksums, part.name, &expected)) ||
-            (r = verify_padding(v, part.offset)))
-            return r;
-        r = verify_part(v, &part, expected);
-    }
-    return r;
+    if (XXH3_64bits_digest(v->hash) == v->s->hashes[i])
+        return 0;
+    return vn_store_changed(v->s, i, XXH3_64bits_digest(v->hash), v->why);
 }
 
 int vn_store_verify(const struct vn_store *s, struct vn_why *why,
@@ -115,18 +99,13 @@ int vn_store_verify(const struct vn_store *s, struct vn_why *why,
         .chunk = malloc(CHUNK_BYTES),
         .hash = XXH3_createState(),
     };
-    _cleanup_(json_decrefp) json_t *json = NULL;
-    struct vn_json_at root;
-    int r;
+    int r = 0;
 
     if (!v.chunk || !v.hash)
         return vn_because(why, -ENOMEM, "out of memory");
-    if (!s->checksums)
+    if (!s->hashes)
         return vn_because(why, VN_STORE_E_CHECKSUM, "the store carries no checksums");
-    r = vn_json_parse(s->checksums, strlen(s->checksums), why, &json);
-    if (r)
-        return r > 0 ? VN_STORE_E_CHECKSUM : r;
-    root = vn_json_root(json, NULL, why);
-    r = verify_all(&v, &root);
-    return r > 0 ? VN_STORE_E_CHECKSUM : r;
+    for (uint32_t i = 0; !r && i < vn_parts(s->network); i++)
+        r = verify_part(&v, i);
+    return r;
 }

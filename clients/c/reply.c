@@ -148,6 +148,9 @@ static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse
         .running = m->running,
         .workers = m->workers,
         .connections = m->connections,
+        .parts = m->parts,
+        .parts_verified = m->parts_verified,
+        .parts_damaged = m->parts_damaged,
         .n_counters = m->n_counter,
         .counters = counters,
     };

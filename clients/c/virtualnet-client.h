@@ -71,6 +71,7 @@ enum vn_client_code {
     VN_CLIENT_E_RELOAD_FAILED = 10, /* the running store stays */
     VN_CLIENT_E_INTERNAL = 11,
     VN_CLIENT_E_SHUTTING_DOWN = 12,
+    VN_CLIENT_E_STORE_DAMAGED = 13, /* a smaller budget may do without the damaged part */
 };
 
 /* What went wrong, for people (message) and programs (the rest). Texts are cut to their arrays,
@@ -208,6 +209,9 @@ struct vn_client_status {
     uint32_t connections;
     size_t n_counters;
     const struct vn_client_counter *counters; /* (n_counters) requests by outcome */
+    uint32_t parts;          /* of the store: the always-needed part and the slices */
+    uint32_t parts_verified; /* of them, compared with their checksums and good */
+    uint32_t parts_damaged;  /* and not good */
 };
 
 struct vn_client_reloaded {

@@ -229,6 +229,9 @@ def test_status_and_reload():
             check(word in out, f"no {word}: {out}")
         status = json.loads(run("status", "--json", socket=d.socket_path)[0])
         check(status["counter"]["infer_ok"] == 1 and status["rss_bytes"] > 0, str(status))
+        check(0 < status["parts_verified"] <= status["parts"] == 17, str(status))  # 1 + 4 x 4
+        check(status["parts_damaged"] == 0 and "DAMAGED" not in out, str(status))
+        check(f"{status['parts_verified']} of 17 parts" in out, out)
         out, _ = run("reload", socket=d.socket_path)
         check("now serving small" in out, out)
         check(json.loads(run("reload", "--json", socket=d.socket_path)[0])["store"] == "small", "")

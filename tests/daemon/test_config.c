@@ -56,10 +56,31 @@ Test(config, values_arrive)
                  0, "%s", why.text);
     cr_assert_eq(c.workers, 3);
     cr_assert_eq(config_socket_mode(&c), 0600);
-    cr_assert_eq(c.verify_store, 0);
+    cr_assert_str_eq(c.verify_store, "never");
     cr_assert_eq(config_budget(&c, "digit"), 5000);
     cr_assert_eq(config_budget(&c, "f\xc3\xbcnf"), 7);
     cr_assert_eq(config_budget(&c, "other"), 1000000);
+}
+
+/* Files from before there were three ways. */
+Test(config, verify_store_was_a_boolean)
+{
+    static const struct {
+        const char *text, *word;
+    } cases[] = {
+        {"{\"verify_store\": true}", "load"},
+        {"{\"verify_store\": false}", "never"},
+        {"{\"verify_store\": \"load\"}", "load"},
+        {"{\"verify_store\": \"first_use\"}", "first_use"},
+        {"{}", "first_use"},
+    };
+    static struct config c;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cr_assert_eq(load(cases[i].text, &c), 0, "%s: %s", cases[i].text, why.text);
+        cr_assert_str_eq(c.verify_store, cases[i].word, "%s", cases[i].text);
+    }
+    expect_refusal("{\"log_level\": true}", "log_level", "\"warning\"");
 }
 
 Test(config, refusals_say_where)
@@ -73,7 +94,8 @@ Test(config, refusals_say_where)
     expect_refusal("{\"workers\": 1.5}", "workers", "whole number");
     expect_refusal("{\"workers\": \"1\"}", "workers", "whole number");
     expect_refusal("{\"workers\": 1e400}", "line 1", "");
-    expect_refusal("{\"verify_store\": 1}", "verify_store", "true or false");
+    expect_refusal("{\"verify_store\": 1}", "verify_store", "\"first_use\"");
+    expect_refusal("{\"verify_store\": \"true\"}", "verify_store", "\"never\"");
     expect_refusal("{\"kernels\": \"cuda\"}", "kernels", "\"auto\"");
     expect_refusal("{\"log_level\": \"loud\"}", "log_level", "\"warning\"");
     expect_refusal("{\"store_path\": \"\"}", "store_path", "1 to 1023");
@@ -188,9 +210,6 @@ static void describe_limits(const struct config_key *k, char *text, size_t size)
     case CONFIG_BUDGETS:
         snprintf(text, size, "%llu to %llu", (unsigned long long)k->min,
                  (unsigned long long)k->max);
-        return;
-    case CONFIG_BOOL:
-        snprintf(text, size, "`true`, `false`");
         return;
     case CONFIG_MODE:
         snprintf(text, size, "`\"000\"` to `\"0777\"`");

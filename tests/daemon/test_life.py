@@ -91,14 +91,14 @@ def test_bit_flipped_store():
     size = os.path.getsize(store("small"))
     for position in (0, 3, 8, 200, 65536 + 5, size // 2, size - 1):
         path = damaged(flip(position))
-        fails_to_start(path, path)
+        fails_to_start(path, path, verify_store="load")
 
 
 def test_damage_is_found_by_verification():
     path = damaged(lambda data: flip(len(data) - 1)(data))
-    text = fails_to_start(path, "checksum")
+    text = fails_to_start(path, "checksum", verify_store="load")
     check("<3>" in text, "not logged as an error")
-    with Daemon(path, verify_store=False) as d:
+    with Daemon(path, verify_store="never") as d:
         asks_one(d)
 
 
@@ -257,7 +257,7 @@ def test_reader_that_never_reads_does_not_hold_the_end():
 def test_store_cut_short_while_mapped():
     """No answer is given from numbers that are not there: one line, and the end."""
     path = store("large", file=os.path.join(folder(), "cut.safetensors"))
-    with Daemon(path, default_budget_bytes=30000000, verify_store=False) as d, d.connect() as c:
+    with Daemon(path, default_budget_bytes=30000000, verify_store="never") as d, d.connect() as c:
         os.truncate(path, os.path.getsize(path) // 2)
         c.send_bytes(c.request(infer=slow()))
         try:

@@ -57,7 +57,7 @@ def test_broken_store_is_not_loaded():
 
     broken = [lambda data: data[:size // 2], lambda data: b"", lambda data: data[:-1],
               flipped(12), flipped(size // 2), flipped(size - 1), lambda data: b"x" * 1000]
-    with Daemon(live()) as d, d.connect() as c:
+    with Daemon(live(), verify_store="load") as d, d.connect() as c:
         before = c.call(infer=infer("garment", image(28, 28), top_k=10)).infer.label
         for change in broken:
             replace(store("small"), change)

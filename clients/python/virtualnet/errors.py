@@ -95,6 +95,10 @@ class ShuttingDown(Refused):
     """The daemon is about to end."""
 
 
+class StoreDamaged(Refused):
+    """A part of the store that the run needs is not what was written; the message names it."""
+
+
 _CLASSES: dict[int, type[Refused]] = {
     _pb.BAD_FRAME: BadFrame,
     _pb.BAD_REQUEST: BadRequest,
@@ -108,6 +112,7 @@ _CLASSES: dict[int, type[Refused]] = {
     _pb.RELOAD_FAILED: ReloadFailed,
     _pb.INTERNAL: InternalError,
     _pb.SHUTTING_DOWN: ShuttingDown,
+    _pb.STORE_DAMAGED: StoreDamaged,
 }
 for _code, _class in _CLASSES.items():
     _class.code = _pb.Code.Name(_code)

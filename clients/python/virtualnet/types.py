@@ -107,6 +107,9 @@ class Status:
     running: int
     workers: int
     connections: int
+    parts: int  #: of the store: the always-needed part and the slices
+    parts_verified: int  #: of them, compared with their checksums and good
+    parts_damaged: int  #: and not good: runs that need one raise StoreDamaged
     counters: dict[str, int]  #: requests by outcome
 
 
