@@ -23,7 +23,7 @@ static void subject_deinit(struct subject *s)
     vn_store_unref(s->store);
 }
 
-static struct subject subject(const struct net_spec *spec, const char *kernels)
+static struct subject subject(const struct net_spec *spec, const char *kernels, uint32_t threads)
 {
     _cleanup_(vn_network_freep) struct vn_network *n = spec_network(spec);
     const char *file = scratch_file("session");
@@ -32,7 +32,7 @@ static struct subject subject(const struct net_spec *spec, const char *kernels)
     write_numbers(file, n, 11);
     s.store = open_store(file);
     unlink(file);
-    cr_assert_eq(vn_session_new(s.store, &(struct vn_compute){.kernels = vn_kernels_find(kernels)},
+    cr_assert_eq(vn_session_new(s.store, &(struct vn_compute){vn_kernels_find(kernels), threads},
                                 &s.session),
                  0);
     return s;
@@ -213,10 +213,10 @@ static void check_path(struct subject *s, uint32_t task, struct vn_rng *r, const
                            (double)logits[l], expected[l]);
 }
 
-static void check_kernels(const char *kernels)
+static void check_kernels(const char *kernels, uint32_t threads)
 {
     for (size_t i = 0; i < N_SPECS; i++) {
-        _cleanup_(subject_deinit) struct subject s = subject(&specs[i], kernels);
+        _cleanup_(subject_deinit) struct subject s = subject(&specs[i], kernels, threads);
         uint8_t levels[VN_BLOCKS_MAX];
         struct vn_rng r = {i};
 
@@ -233,23 +233,35 @@ static void check_kernels(const char *kernels)
 
 Test(session, ref_computes_the_definition, .timeout = 60)
 {
-    check_kernels("ref");
+    check_kernels("ref", 1);
 }
 
 Test(session, gemm_computes_the_definition, .timeout = 60)
 {
-    check_kernels("gemm");
+    check_kernels("gemm", 1);
 }
 
 Test(session, direct_computes_the_definition, .timeout = 60)
 {
-    check_kernels("direct");
+    check_kernels("direct", 1);
+}
+
+Test(session, winograd_computes_the_definition, .timeout = 60)
+{
+    check_kernels("winograd", 1);
+    check_kernels("auto", 1);
+}
+
+Test(session, threads_compute_the_definition, .timeout = 60)
+{
+    check_kernels("winograd", 2);
+    check_kernels("auto", 3);
 }
 
 /* A second run of the same plan gives the same bits: nothing is left over in the arena. */
 Test(session, runs_do_not_depend_on_earlier_ones)
 {
-    _cleanup_(subject_deinit) struct subject s = subject(&specs[0], "auto");
+    _cleanup_(subject_deinit) struct subject s = subject(&specs[0], "auto", 1);
     float first[8], again[8], *image = vn_session_image(s.session, 0), saved[12 * 11 * 3];
     struct vn_plan plan, other;
     struct vn_rng r = {1};
@@ -269,7 +281,7 @@ Test(session, runs_do_not_depend_on_earlier_ones)
 
 Test(session, cancel_deadline_and_progress)
 {
-    _cleanup_(subject_deinit) struct subject s = subject(&specs[0], "auto");
+    _cleanup_(subject_deinit) struct subject s = subject(&specs[0], "auto", 1);
     atomic_bool cancel = false;
     atomic_ulong progress = 0;
     struct vn_control control = {&cancel, vn_now_ns() + 60 * VN_NS_PER_S, &progress};
@@ -359,7 +371,7 @@ Test(infer, every_agent_within_every_budget, .timeout = 60)
                                 .stem_width = 32,
                                 .stages = "[{\"blocks\":3,\"width\":32,\"stride\":1,"
                                           "\"group_width\":20}]"};
-        _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto");
+        _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto", 1);
         const struct vn_network *n = s.store->network;
         const struct vn_planner *p = vn_session_planner(s.session);
         struct vn_image image = some_image(a);
@@ -398,7 +410,7 @@ Test(infer, too_small)
 {
     for (size_t a = 0; a < N_AGENTS; a++) {
         struct net_spec spec = {.agent = agents[a]};
-        _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto");
+        _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto", 1);
         const struct vn_planner *p = vn_session_planner(s.session);
         struct vn_image image = some_image(1);
         struct vn_infer_request q = {
@@ -423,7 +435,7 @@ Test(infer, too_small)
 Test(infer, fixed_path)
 {
     struct net_spec spec = {.agent = agents[3]};
-    _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto");
+    _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto", 1);
     struct vn_image image = some_image(1);
     const uint8_t path[] = {0, 4, 1, 2}, wrong[] = {0, 5, 1, 2};
     struct vn_infer_request q = {
@@ -449,7 +461,7 @@ Test(infer, fixed_path)
 Test(infer, overruled_and_plan_only)
 {
     struct net_spec spec = {.agent = agents[3]};
-    _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto");
+    _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto", 1);
     struct vn_image image = some_image(1);
     struct vn_infer_request q = {.image = &image, .agent = VN_AGENT_UNIFORM};
     struct vn_infer_result found, planned;
@@ -478,7 +490,7 @@ Test(infer, control)
 {
     for (size_t a = 0; a < N_AGENTS; a++) {
         struct net_spec spec = {.agent = agents[a]};
-        _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto");
+        _cleanup_(subject_deinit) struct subject s = subject(&spec, "auto", 1);
         struct vn_image image = some_image(1);
         struct vn_infer_request q = {.image = &image, .agent = s.store->network->agent.kind};
         atomic_bool cancel = true;
