@@ -1,13 +1,12 @@
 /* Times every convolution kernel on layers of the reference networks, interleaved in one run, and
  * prints the median of each as a ratio to `gemm`: machines differ, ratios less.
  *
- *   ninja -C build bench/kernels && OPENBLAS_NUM_THREADS=1 build/bench/kernels */
+ *   ninja -C build bench/kernels && build/bench/kernels */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "engine/blas.h"
 #include "engine/kernels.h"
 
 #define ROUNDS 21
@@ -98,12 +97,10 @@ static int bench(const struct vn_conv *c, struct vn_rng *r)
     return 0;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     struct vn_rng r = {1};
 
-    (void)argc;
-    (void)vn_blas_single_thread(argv);
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++)
         if (bench(&layers[i], &r))
             return 1;

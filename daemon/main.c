@@ -11,7 +11,6 @@
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/fault.h"
-#include "engine/blas.h"
 
 #define EXIT_USAGE 2 /* flags or configuration: starting it again will not help */
 
@@ -131,11 +130,8 @@ int main(int argc, char **argv)
     static struct config config; /* 20 KiB, for the life of the process */
     struct vn_why why = {""};
     struct flags flags;
-    int r = vn_blas_single_thread(argv);
+    int r = read_flags(argc, argv, &flags);
 
-    if (r)
-        vn_log_warning("OPENBLAS_NUM_THREADS=1 could not be set: %s", strerror(-r));
-    r = read_flags(argc, argv, &flags);
     if (r >= 0)
         return r;
     if (load_config(&flags, &why, &config)) {

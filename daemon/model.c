@@ -45,6 +45,11 @@ static int make_sessions(struct model *m, const struct config *c, struct vn_why 
         return vn_because(why, -ENOMEM, "out of memory");
     for (; m->n_sessions < c->workers; m->n_sessions++) {
         r = vn_session_new(m->store, &compute, &m->sessions[m->n_sessions]);
+        if (r == -ELIBACC)
+            return vn_because(why, MODEL_E_FAILED,
+                              "kernels \"%s\" need OpenBLAS, which cannot be loaded here; install "
+                              "it (libopenblas0), or leave the choice to \"auto\"",
+                              c->kernels);
         if (r)
             return vn_because(why, r, "session %u: %s", m->n_sessions, strerror(-r));
     }

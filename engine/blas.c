@@ -1,15 +1,28 @@
 #include "engine/blas.h"
 
-#include <errno.h>
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-int vn_blas_single_thread(char **argv)
+#define LIBRARY "libopenblas.so.0"
+
+static vn_blas_sgemm_call *sgemm;
+
+static void load(void)
 {
-    if (getenv("OPENBLAS_NUM_THREADS"))
-        return 0;
-    if (setenv("OPENBLAS_NUM_THREADS", "1", 1))
-        return -errno;
-    execv("/proc/self/exe", argv);
-    return -errno;
+    void *library;
+
+    if (setenv("OPENBLAS_NUM_THREADS", "1", 0) < 0)
+        return;
+    library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL); /* for the life of the process */
+    if (library)
+        sgemm = (vn_blas_sgemm_call *)dlsym(library, "cblas_sgemm");
+}
+
+vn_blas_sgemm_call *vn_blas_sgemm(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, load);
+    return sgemm;
 }

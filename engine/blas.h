@@ -1,9 +1,13 @@
-/* OpenBLAS starts its threads when it is loaded, one per processor, unless the environment says
- * otherwise at that moment. Parallelism is ours, so every program that links the engine calls this
- * first in main. */
+/* OpenBLAS, which only the gemm kernels need, loaded when they are first used: with what it brings
+ * along it would cost every start some milliseconds and every process 3 MB. */
 #pragma once
 
-/* When OPENBLAS_NUM_THREADS is not set: sets it to 1 and executes the program again with the same
- * arguments (/proc/self/exe), which does not return. 0 when it was set already; a negative errno
- * when the program could not be executed again (it may go on, only slower). */
-int vn_blas_single_thread(char **argv);
+#include <cblas.h>
+
+typedef __typeof__(cblas_sgemm) vn_blas_sgemm_call;
+
+/* cblas_sgemm, single-threaded (parallelism is ours), or NULL: there is no such library here. The
+ * first call loads it and sets OPENBLAS_NUM_THREADS=1 in the environment unless it is set, because
+ * the library starts its threads when it is loaded; no other thread may look at the environment
+ * then. vn_session_new makes that call for sessions that need it. */
+vn_blas_sgemm_call *vn_blas_sgemm(void);

@@ -1,11 +1,11 @@
 /* Convolution as a matrix product: strips of output pixels are unrolled into rows of a patch matrix
  * (P, K), K = k k Ci in the order of the weights, which are the other operand (K, Co) as they stand
- * in the store. One thread; the library must run single-threaded too (engine/blas.h). */
-#include <cblas.h>
+ * in the store. One thread. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "engine/blas.h"
 #include "engine/kernels_parts.h"
 
 /* Work space for im2col: as many output pixels as fit 256 KiB (it stays in a second-level cache),
@@ -61,6 +61,13 @@ static void unroll(const struct vn_conv *c, const struct vn_conv_piece *p, size_
     }
 }
 
+/* c (m, n) = a (m, k) . b (k, n) */
+static void multiply(size_t m, size_t n, size_t k, const float *a, const float *b, float *c)
+{
+    vn_blas_sgemm()(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)n, (int)k, 1.0f, a,
+                    (int)k, b, (int)n, 0.0f, c, (int)n);
+}
+
 static void conv_piece(const struct vn_conv *c, const struct vn_conv_run *r,
                        const struct vn_conv_piece *p)
 {
@@ -72,8 +79,7 @@ static void conv_piece(const struct vn_conv *c, const struct vn_conv_run *r,
         const size_t pixels = all - first < strip ? all - first : strip;
 
         unroll(c, p, first, pixels, r->work);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pixels, (int)p->co, (int)k,
-                    1.0f, r->work, (int)k, p->weight, (int)p->co, 0.0f, sum, (int)p->co);
+        multiply(pixels, p->co, k, r->work, p->weight, sum);
         for (size_t i = 0; i < pixels; i++) {
             const size_t at = (first + i) * c->co + p->y_channel;
 
@@ -100,13 +106,15 @@ static int prepare(const struct vn_conv *c)
 {
     const size_t pixels = strip_pixels(c), k = (size_t)c->k * c->k * c->ci, co = c->co;
     const size_t bytes = (pixels * k + k * co + pixels * co) * sizeof(float);
-    float *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    float *map;
 
+    if (!vn_blas_sgemm())
+        return -ELIBACC;
+    map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+               0);
     if (map == MAP_FAILED)
         return -errno;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pixels, (int)co, (int)k, 1.0f, map,
-                (int)k, map + pixels * k, (int)co, 0.0f, map + pixels * k + k * co, (int)co);
+    multiply(pixels, co, k, map, map + pixels * k, map + pixels * k + k * co);
     munmap(map, bytes);
     return 0;
 }

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/cli/cli.h"
-#include "engine/blas.h"
 
 /* VN_COMMANDS is X(infer) X(plan) ..., from the list in meson.build. */
 #define X(name) extern const struct vn_command vn_command_##name;
@@ -81,6 +81,15 @@ static int run(const struct vn_command *command, int argc, char **argv)
     return command->run(argc, argv);
 }
 
+/* The trainer's threads that wait do not spin: the machine is shared. The OpenMP library looks at
+ * the environment when it is loaded, so the program is executed once more; where that fails, it
+ * goes on as it is. */
+static void be_passive(char **argv)
+{
+    if (!getenv("OMP_WAIT_POLICY") && !setenv("OMP_WAIT_POLICY", "passive", 0))
+        execv("/proc/self/exe", argv);
+}
+
 static int dispatch(int argc, char **argv)
 {
     const struct vn_command *command;
@@ -104,11 +113,8 @@ static int dispatch(int argc, char **argv)
     }
     if (!strcmp(argv[1], "help"))
         return print_help(command);
-    if (command->computes) {
-        /* trainer's threads that wait do not spin: the machine is shared */
-        setenv("OMP_WAIT_POLICY", "passive", 0);
-        (void)vn_blas_single_thread(argv); /* returns only when it need not or cannot restart */
-    }
+    if (command->computes)
+        be_passive(argv);
     return run(command, argc - 1, argv + 1);
 }
 

@@ -171,8 +171,8 @@ class Daemon:
         config = {"socket_path": self.socket_path, "store_path": store_path, **config}
         with open(self.config_path, "w") as f:
             json.dump(config, f)
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", **(env or {})}
-        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS"):
+        environment = {**os.environ, **(env or {})}
+        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "OPENBLAS_NUM_THREADS"):
             if name not in (env or {}):
                 environment.pop(name, None)
         self.process = subprocess.Popen(

@@ -109,6 +109,26 @@ def test_configuration_that_does_not_fit_the_store():
                    default_budget_bytes=1)
 
 
+# --- what is loaded -------------------------------------------------------------------------------
+
+
+def test_openblas_is_loaded_for_gemm_alone():
+    """It costs 3 MB and, unless told not to, brings a thread per processor."""
+    found = {}
+    for kernels in ("auto", "gemm"):
+        with Daemon(store("small"), kernels=kernels) as d, d.connect() as c:
+            asks_one(d)
+            ask = infer("garment", image(28, 28), level=[4] * 4, top_k=10)
+            labels = {x.name: x.probability for x in c.call(infer=ask).infer.label}
+            with open(f"/proc/{d.process.pid}/maps") as f:
+                loaded = "openblas" in f.read()
+            found[kernels] = loaded, len(os.listdir(f"/proc/{d.process.pid}/task")), labels
+    check(not found["auto"][0] and found["gemm"][0], str(found))
+    check(found["auto"][1] == found["gemm"][1], f"threads: {found}")
+    for name, probability in found["auto"][2].items():
+        check(abs(found["gemm"][2][name] - probability) < 1e-4, str(found))
+
+
 # --- the socket -----------------------------------------------------------------------------------
 
 

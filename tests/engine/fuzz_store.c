@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/rng.h"
-#include "engine/blas.h"
 #include "engine/session.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -175,7 +174,6 @@ static void replay_changes(void)
 
 int main(int argc, char **argv)
 {
-    vn_blas_single_thread(argv);
     if (argc == 1)
         replay_changes();
     for (int i = 1; i < argc; i++) {

@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engine/blas.h"
 #include "engine/session.h"
 #include "support.h"
 
@@ -259,7 +258,7 @@ static void write_spec(const struct net_spec *spec, const char *name, char path[
     vn_network_free(n);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
     static char large_file[4096], medium_file[4096];
     struct statfs fs;
@@ -269,7 +268,6 @@ int main(int argc, char **argv)
     const enum cache last = READ;
 #endif
 
-    vn_blas_single_thread(argv);
     setvbuf(stdout, NULL, _IOLBF, 0);
     write_spec(&large, "large", large_file);
     write_spec(&medium, "medium", medium_file);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/blas.h"
 #include "engine/session.h"
 #include "support.h"
 
@@ -70,7 +69,6 @@ int main(int argc, char **argv)
     _cleanup_(vn_session_freep) struct vn_session *s = NULL;
     struct vn_plan plan;
 
-    vn_blas_single_thread(argv);
     if (argc == 5 && !strcmp(argv[1], "make"))
         return make(argv[2], argv[3], strtoull(argv[4], NULL, 10));
     if (argc < 5)
