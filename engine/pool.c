@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,8 +29,8 @@ struct helper {
 struct vn_pool {
     void (*work)(void *context, uint32_t item, uint32_t thread);
     void *context;
-    uint32_t items;
-    _Atomic uint32_t next; /* item */
+    uint32_t first, items; /* of this turn */
+    _Atomic uint8_t taken[VN_POOL_ITEMS_MAX];
     _Atomic uint32_t turn;
     _Atomic uint32_t door;     /* OPEN and the number of helpers inside */
     _Atomic uint32_t sleeping; /* of anybody */
@@ -75,10 +76,13 @@ static void wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t ol
 
 static void take_items(struct vn_pool *p, uint32_t thread)
 {
-    uint32_t item;
+    uint32_t item, unused;
 
-    while ((item = atomic_fetch_add(&p->next, 1)) < p->items)
-        p->work(p->context, item, thread);
+    vn_pool_share(p->items, thread, p->n_helpers + 1, &item, &unused);
+    for (uint32_t i = 0; i < p->items; i++, item = item + 1 < p->items ? item + 1 : 0)
+        if (!atomic_load_explicit(&p->taken[item], memory_order_relaxed) &&
+            !atomic_exchange(&p->taken[item], 1))
+            p->work(p->context, p->first + item, thread);
 }
 
 static bool go_in(struct vn_pool *p)
@@ -161,11 +165,22 @@ uint32_t vn_pool_threads(const struct vn_pool *p)
     return p ? p->n_helpers + 1 : 1;
 }
 
-void vn_pool_run(struct vn_pool *p, uint32_t items,
-                 void (*work)(void *context, uint32_t item, uint32_t thread), void *context)
+static void run_turn(struct vn_pool *p)
 {
     uint32_t inside;
 
+    memset((void *)p->taken, 0, p->items);
+    atomic_store(&p->door, OPEN);
+    atomic_fetch_add(&p->turn, 1);
+    wake(p, &p->turn);
+    take_items(p, 0);
+    for (inside = atomic_fetch_and(&p->door, ~OPEN) & ~OPEN; inside; inside = atomic_load(&p->door))
+        wait_change(p, &p->door, inside);
+}
+
+void vn_pool_run(struct vn_pool *p, uint32_t items,
+                 void (*work)(void *context, uint32_t item, uint32_t thread), void *context)
+{
     if (!p || !p->n_helpers || items < 2) {
         for (uint32_t i = 0; i < items; i++)
             work(context, i, 0);
@@ -173,12 +188,8 @@ void vn_pool_run(struct vn_pool *p, uint32_t items,
     }
     p->work = work;
     p->context = context;
-    p->items = items;
-    atomic_store(&p->next, 0);
-    atomic_store(&p->door, OPEN);
-    atomic_fetch_add(&p->turn, 1);
-    wake(p, &p->turn);
-    take_items(p, 0);
-    for (inside = atomic_fetch_and(&p->door, ~OPEN) & ~OPEN; inside; inside = atomic_load(&p->door))
-        wait_change(p, &p->door, inside);
+    for (p->first = 0; p->first < items; p->first += p->items) {
+        p->items = items - p->first < VN_POOL_ITEMS_MAX ? items - p->first : VN_POOL_ITEMS_MAX;
+        run_turn(p);
+    }
 }

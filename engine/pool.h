@@ -1,7 +1,9 @@
 /* A small pool of threads that share one piece of work: the caller and threads - 1 helpers.
  *
- * Work comes in items that whoever is free takes next. A helper that is late finds less to do or
- * nothing, and nobody waits for it: the caller never does worse than alone. Between two pieces of
+ * Work comes in items. Each thread begins with its own share of them, the same one for the same
+ * number of items, so that it finds in its cache what it wrote in the turn before, and goes on with
+ * what others have left. A helper that is late finds less to do or nothing, and nobody waits for it:
+ * the caller never does worse than alone. Between two pieces of
  * work a helper looks for the next one for VN_POOL_SPIN_NS and then sleeps; the caller waits for
  * items that helpers still work on in the same manner. One caller at a time. */
 #pragma once
@@ -11,7 +13,8 @@
 #include "base/cleanup.h"
 
 #define VN_POOL_THREADS_MAX 64
-#define VN_POOL_SPIN_NS 5000 /* about what it costs to wake a sleeping thread */
+#define VN_POOL_ITEMS_MAX 1024 /* at once; more are done in several turns */
+#define VN_POOL_SPIN_NS 5000   /* about what it costs to wake a sleeping thread */
 
 struct vn_pool;
 

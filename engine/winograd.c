@@ -308,9 +308,11 @@ static void products(const struct job *j, const struct own *o, const struct rows
     }
 }
 
-/* The next rows of the panel, or the first of the next panel; false: none before column `end`. */
-static bool step_on(const struct job *j, const struct rows *now, uint32_t end, struct rows *next)
+/* The next rows of the panel, or the first of the next panel; false: there are no more. */
+static bool step_on(const struct job *j, const struct rows *now, struct rows *next)
 {
+    const uint32_t end = j->c->co;
+
     next->first = now->first;
     next->end = now->end;
     next->row = now->row + now->n;
@@ -336,7 +338,8 @@ static struct vn_winograd_ahead ahead(const struct job *j, const struct rows *ne
     };
 }
 
-/* Columns [first, end), chunks [chunk, end_chunk) of the strip. */
+/* Columns [first, end), chunks [chunk, end_chunk) of the strip. What lies behind `end` is asked for
+ * all the same: the thread goes on there. */
 static void panels(const struct job *j, struct own *o, uint32_t first, uint32_t end, uint32_t chunk,
                    uint32_t end_chunk)
 {
@@ -345,8 +348,8 @@ static void panels(const struct job *j, struct own *o, uint32_t first, uint32_t 
 
     *now = (struct rows){.first = first, .end = first};
     now->row = j->c->ci;
-    more = step_on(j, now, end, next);
-    while (more) {
+    more = step_on(j, now, next);
+    while (more && next->first < end) {
         struct vn_winograd_ahead a = {0};
         struct rows *done = now;
 
@@ -355,7 +358,7 @@ static void panels(const struct job *j, struct own *o, uint32_t first, uint32_t 
         if (!now->row)
             find_bias(j, o, now->first, now->end);
         transform_weights(j, o, now);
-        more = step_on(j, now, end, next);
+        more = step_on(j, now, next);
         if (more && !parts_share_vectors(j))
             a = ahead(j, next);
         products(j, o, now, &a, chunk, end_chunk);
