@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "bench/worker.h"
-#include "engine/blas.h"
 #include "engine/session.h"
 
 struct engine {
@@ -122,7 +121,6 @@ int main(int argc, char **argv)
     static struct engine e;
     const struct worker w = {&e, load, run, logits, other};
 
-    vn_blas_single_thread(argv);
     if (read_options(argc, argv, &e)) {
         fputs("usage: engine [--threads N] [--kernels NAME]\n", stderr);
         return 2;

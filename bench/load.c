@@ -18,7 +18,6 @@
 #include "base/clock.h"
 #include "bench/local.h"
 #include "bench/talk.h"
-#include "engine/blas.h"
 #include "proto/frame.h"
 
 enum { CLIENTS_MAX = 256, THREADS_MAX = 64, TRIPS_MAX = 1 << 20 };
@@ -199,7 +198,6 @@ int main(int argc, char **argv)
     unsigned long many, ms;
     int r;
 
-    vn_blas_single_thread(argv);
     many = argc == 6 ? strtoul(argv[4], NULL, 10) : 0;
     ms = argc == 6 ? strtoul(argv[5], NULL, 10) : 0;
     if (!ms || ms > 600000 || !many || many > (argv[1][0] == 'd' ? CLIENTS_MAX : THREADS_MAX)) {

@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "bench/local.h"
 #include "bench/talk.h"
-#include "engine/blas.h"
 #include "proto/frame.h"
 
 enum { WARM = 20, CALLS_MAX = 100000 };
@@ -261,7 +260,6 @@ int main(int argc, char **argv)
     static struct bench b;
     int r;
 
-    vn_blas_single_thread(argv);
     if (argc != 6) {
         fputs("usage: overhead SOCKET STORE LEVELS ROUNDS CALLS\n", stderr);
         return 2;
