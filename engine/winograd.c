@@ -328,12 +328,19 @@ static bool step_on(const struct job *j, const struct rows *now, struct rows *ne
     return true;
 }
 
-static struct vn_winograd_ahead ahead(const struct job *j, const struct rows *next)
+/* What to ask for while `now` is multiplied. */
+static struct vn_winograd_ahead ahead(const struct job *j, const struct rows *now,
+                                      const struct rows *next)
 {
+    const uint32_t quarter = (next->n + 3) / 4;
+    const uint32_t steps = (now->n + VN_WINOGRAD_STEP - 1) / VN_WINOGRAD_STEP;
+
     return (struct vn_winograd_ahead){
         .w = {next->w[0], next->w[1]},
         .vectors = (next->end - next->first + j->isa->lanes - 1) / j->isa->lanes,
         .rows = next->n,
+        .quarter = quarter,
+        .each = (quarter + steps - 1) / steps,
         .tap = next->tap,
     };
 }
@@ -360,7 +367,7 @@ static void panels(const struct job *j, struct own *o, uint32_t first, uint32_t 
         transform_weights(j, o, now);
         more = step_on(j, now, next);
         if (more && !parts_share_vectors(j))
-            a = ahead(j, next);
+            a = ahead(j, now, next);
         products(j, o, now, &a, chunk, end_chunk);
     }
 }

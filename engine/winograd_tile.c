@@ -1,5 +1,6 @@
 /* Winograd's F(4 x 4, 3 x 3) for one instruction set: VN_ISA names it, VN_LANES floats make a
- * vector and VN_TILES tiles one product. Loops over positions have constant bounds and are
+ * vector and VN_TILES tiles one product. VN_ROWS is 1, or VN_LANES where instructions multiply by
+ * one lane of a vector (engine/taps_tile.c). Loops over positions have constant bounds and are
  * unrolled.
  *
  * The interpolation points are 0, +-a, +-b and infinity with a = sqrt(1/2), b = sqrt(2), which keep
@@ -136,46 +137,58 @@ static void weights(const struct vn_winograd_weights *p)
 
 /* --- product ---------------------------------------------------------------------------------- */
 
-/* A step of this many rows is followed by some hints. */
-#define STEP 16
-
-/* A position's share of the weights ahead: a quarter of the rows of one tap; and of these, those of
- * step `step` of `steps`. */
-INLINE void ask(const struct vn_winograd_ahead *a, uint32_t position, uint32_t step, uint32_t steps)
+/* A position's share of the weights ahead: a quarter of the rows of one tap; and of these, what
+ * belongs to step `step`. */
+INLINE void ask(const struct vn_winograd_ahead *a, uint32_t position, uint32_t step)
 {
-    const uint32_t quarter = (a->rows + 3) / 4, each = (quarter + steps - 1) / steps;
-    const uint32_t from = position % 4 * quarter;
-    const uint32_t first = from + step * each;
-    const uint32_t most = from + quarter < a->rows ? from + quarter : a->rows;
+    const uint32_t from = position % 4 * a->quarter, first = from + step * a->each;
+    const uint32_t most = from + a->quarter < a->rows ? from + a->quarter : a->rows;
+    const size_t tap = position / 4 * a->tap;
 
-    for (uint32_t r = first; r < first + each && r < most; r++)
+    for (uint32_t r = first; r < first + a->each && r < most; r++)
         for (uint32_t v = 0; v < a->vectors; v++)
-            __builtin_prefetch(a->w[v][r] + position / 4 * a->tap, 0, 2);
+            __builtin_prefetch(a->w[v][r] + tap, 0, 2);
+}
+
+/* The sums of `rows` rows, from row r on. */
+INLINE void add_rows(vec *sum, const float *const *x, size_t r, const float *u, int rows, int tiles,
+                     int vectors)
+{
+    vec weight[VN_WINOGRAD_VECTORS], operand[VN_TILES];
+
+    UNROLL for (int t = 0; t < tiles && rows > 1; t++) operand[t] = load(x[t] + r);
+    UNROLL for (int k = 0; k < rows; k++, u += vectors * VN_LANES)
+    {
+        UNROLL for (int i = 0; i < vectors; i++) weight[i] = load(u + i * VN_LANES);
+        UNROLL for (int t = 0; t < tiles; t++)
+        {
+            UNROLL for (int i = 0; i < vectors; i++) sum[t * vectors + i] +=
+                weight[i] * (rows > 1 ? operand[t][k] : x[t][r]);
+        }
+    }
 }
 
 INLINE void product_tile(const struct vn_winograd_product *p, uint32_t position, int tiles,
                          int vectors)
 {
     const float *u = p->u + position * p->u_pitch, *x[VN_TILES];
+    const size_t width = (size_t)vectors * VN_LANES;
     float *m = p->m + position * p->m_pitch;
-    vec sum[VN_TILES * VN_WINOGRAD_VECTORS], weight[VN_WINOGRAD_VECTORS];
+    vec sum[VN_TILES * VN_WINOGRAD_VECTORS];
 
     UNROLL for (int t = 0; t < tiles; t++) x[t] =
         p->v + position * p->v_pitch + (size_t)t * p->v_row;
     UNROLL for (int i = 0; i < tiles * vectors; i++) sum[i] =
         p->add ? load(m + i * VN_LANES) : (vec){0};
-    for (size_t first = 0; first < p->rows; first += STEP) {
-        const size_t end = first + STEP < p->rows ? first + STEP : p->rows;
+    for (size_t first = 0; first < p->rows; first += VN_WINOGRAD_STEP) {
+        const size_t end = first + VN_WINOGRAD_STEP < p->rows ? first + VN_WINOGRAD_STEP : p->rows;
+        size_t r = first;
 
-        ask(p->ahead, position, (uint32_t)(first / STEP), (p->rows + STEP - 1) / STEP);
-        for (size_t r = first; r < end; r++, u += vectors * VN_LANES) {
-            UNROLL for (int i = 0; i < vectors; i++) weight[i] = load(u + i * VN_LANES);
-            UNROLL for (int t = 0; t < tiles; t++)
-            {
-                UNROLL for (int i = 0; i < vectors; i++) sum[t * vectors + i] +=
-                    weight[i] * x[t][r];
-            }
-        }
+        ask(p->ahead, position, (uint32_t)(first / VN_WINOGRAD_STEP));
+        for (; VN_ROWS > 1 && r + VN_ROWS <= end; r += VN_ROWS, u += VN_ROWS * width)
+            add_rows(sum, x, r, u, VN_ROWS, tiles, vectors);
+        for (; r < end; r++, u += width)
+            add_rows(sum, x, r, u, 1, tiles, vectors);
     }
     UNROLL for (int i = 0; i < tiles * vectors; i++) store(m + i * VN_LANES, sum[i]);
 }

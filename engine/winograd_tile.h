@@ -17,6 +17,7 @@
 #define VN_WINOGRAD_LANES_MAX 16
 #define VN_WINOGRAD_TILES_MAX 8
 #define VN_WINOGRAD_VECTORS 2 /* of columns in a panel */
+#define VN_WINOGRAD_STEP 16   /* rows of a product between hints */
 
 /* Rows of the weights, one vector of columns: u[position][row] = G (scale * w) G', zero beyond
  * `columns`. */
@@ -33,7 +34,8 @@ struct vn_winograd_weights {
  * an order that the processor does not foresee. A hint may point anywhere. */
 struct vn_winograd_ahead {
     const float *const *w[VN_WINOGRAD_VECTORS]; /* as above, of each vector of columns */
-    uint32_t vectors, rows;                     /* 0: nothing is needed */
+    uint32_t vectors, rows;
+    uint32_t quarter, each; /* of the rows; of a quarter, at each step: 0 when nothing is needed */
     size_t tap;
 };
 
