@@ -14,6 +14,11 @@ static void load(void)
 
     if (setenv("OPENBLAS_NUM_THREADS", "1", 0) < 0)
         return;
+#ifdef __aarch64__
+    /* The kernels for certain processors read 4 bytes beyond an operand (0.3.21, odd widths). */
+    if (setenv("OPENBLAS_CORETYPE", "ARMV8", 0) < 0)
+        return;
+#endif
     library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL); /* for the life of the process */
     if (library)
         sgemm = (vn_blas_sgemm_call *)dlsym(library, "cblas_sgemm");

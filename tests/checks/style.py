@@ -9,7 +9,7 @@ import tree
 
 GENERATED = ("_pb2.py",)
 TEXT = (".c", ".h", ".py", ".sh", ".md", ".proto", ".json", ".build", ".txt", ".service", ".socket")
-SCRIPTS = ("check", "quickstart", ".ci/run")
+SCRIPTS = ("check", "quickstart", ".ci/run", "cross/aarch64")
 LONG_FILE, LONG_FUNCTION = 800, 100
 PRODUCT = tuple(layer + os.sep for layer in tree.LAYERS)
 MAIN = re.compile(r"^(static )?int main\(", re.M)
