@@ -44,7 +44,7 @@ class Case:
     def files(self, runtime, from_file=False):
         """What the worker of a runtime is told to load; written the first time. PyTorch can build
         the network from the store, unless it is to load it from a file as others do."""
-        if runtime == workers.OURS or runtime == "torch" and not from_file:
+        if runtime in (workers.OURS, workers.DIRECT) or runtime == "torch" and not from_file:
             return [self.store, 0, ",".join(map(str, self.levels))]
         path = os.path.join(self.folder, "path.")
         if not os.path.exists(path + SUFFIXES[runtime]):

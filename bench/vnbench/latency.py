@@ -22,7 +22,7 @@ def rounds(ready, context, threads):
     peak of the processor, measured in the same rounds."""
     runs = {w.runtime: calibrate(w, context.seconds) for w in ready}
     medians, peaks = {w.runtime: [] for w in ready}, []
-    for r in range(context.rounds):
+    for r in context.some_rounds():
         for w in ready[r % len(ready):] + ready[:r % len(ready)]:
             medians[w.runtime].append(float(np.median(w.run(*runs[w.runtime]))))
         peaks.append(context.ceilings.peak(threads))
@@ -48,13 +48,14 @@ def measure(case, pool, context, threads=1):
     if workers.OURS in times:
         ours = np.array(times[workers.OURS])
         row["ratios"] = {k: float(np.median(np.array(v) / ours)) for k, v in times.items()
-                         if k != workers.OURS}
+                         if k in workers.OTHERS}
     return row
 
 
 def open_pool(context, threads, stack):
     pool = []
-    for runtime in context.runtimes:
+    more = [workers.DIRECT] if threads == 1 and workers.OURS in context.runtimes else []
+    for runtime in context.runtimes + more:
         w = stack.enter_context(workers.Worker(runtime, threads, context.program("bench-engine")))
         try:
             w.ask("memory")
@@ -114,10 +115,7 @@ def summary(rows):
 def part(context):
     rows = []
     for threads in context.threads:
-        try:
-            rows += measure_threads(context, threads)
-        except workers.WorkerError as e:
-            context.say("threads %d: %s" % (threads, e))
+        rows += measure_threads(context, threads)
     for threads, (mean, least, n) in summary(rows).items():
         context.say("threads %d: against the fastest other, geometric mean %.2f x, worst %.2f x, "
                     "%d cases" % (threads, mean, least, n))

@@ -18,6 +18,7 @@ PARTS = {"ceilings": ceilings.part, "latency": latency.part, "growth": growth.pa
 PROGRAMS = ["daemon/virtualnetd", "clients/cli/virtualnet"] + ["bench/bench-" + name for name in (
     "ceilings", "engine", "load", "make_store", "onnxruntime", "overhead", "start")]
 FAILURES = (cases.Different, served.ServedError, workers.WorkerError, subprocess.SubprocessError)
+FEWEST_ROUNDS = 3
 
 
 class Context:
@@ -28,6 +29,7 @@ class Context:
         self.quick = options.quick
         self.rounds = options.rounds or (3 if options.quick else 15)
         self.seconds = 0.008 if options.quick else 0.03
+        self.patience = 5 if options.quick else 30  # seconds of all rounds of a case
         self.threads = options.threads
         self.runtimes = [r for r in workers.RUNTIMES if not options.runtimes
                          or r in options.runtimes]
@@ -38,6 +40,14 @@ class Context:
 
     def program(self, name):
         return os.path.join(self.build, name if "/" in name else "bench/" + name)
+
+    def some_rounds(self):
+        """Numbers of rounds: as many as are wanted, fewer where they take too long."""
+        began = time.monotonic()
+        for r in range(self.rounds):
+            if r >= FEWEST_ROUNDS and time.monotonic() - began > self.patience:
+                return
+            yield r
 
     def title(self, text):
         print("\n%s" % text, flush=True)

@@ -79,29 +79,27 @@ def of_ceilings(c):
 def latency_row(r, runtimes):
     cells = ["%s, %g" % (r["network"], r["level"] / r["groups"]), "%.1f" % (r["flops"] / 1e6)]
     for k in runtimes:
-        if k not in r["seconds"]:
-            cells.append("")
-        elif k == workers.OURS:
-            cells.append("%.3f ms" % (1e3 * r["seconds"][k]))
-        else:
-            cells.append("%.3f ms (%.2f x)" % (1e3 * r["seconds"][k], r["ratios"][k]))
-    return cells + ["%.0f %%" % (100 * r["shares"].get(workers.OURS, 0))]
+        text = "%.3f ms" % (1e3 * r["seconds"][k]) if k in r["seconds"] else ""
+        cells.append(text + (" (%.2f x)" % r["ratios"][k] if k in r.get("ratios", {}) else ""))
+    return cells + ["%.0f %%" % (100 * r["shares"][k]) if k in r["shares"] else ""
+                    for k in (workers.OURS, workers.DIRECT)]
 
 
 def of_latency(found, plots):
     lines = ["", "## Latency", "",
              "Batch 1, a prepared 32 x 32 image to logits. In brackets: the time as a multiple of "
-             "virtualnet's. The last column is virtualnet's share of the multiply-add peak "
-             "measured in the same rounds, counting the operations of the direct method: "
-             "Winograd's method needs fewer, so that a share may exceed 100 %."]
+             "virtualnet's. Peak is virtualnet's share of the multiply-add peak measured in the "
+             "same rounds, counting the operations of the direct method: Winograd's method needs "
+             "fewer, so that a share may exceed 100 %. The last column is the share of the "
+             "direct kernels alone, which do all of them."]
     if plots:
         lines += ["", "![Times of other runtimes as multiples of ours](speed-latency.svg)"]
     runtimes = [k for k in workers.RUNTIMES if any(k in r["seconds"] for r in found["rows"])]
     for n in sorted({r["threads"] for r in found["rows"]}):
         rows = [r for r in found["rows"] if r["threads"] == n]
         lines += ["", "### %d thread%s" % (n, "" if n == 1 else "s"), ""]
-        lines += table(["network, level", "MFLOP", *(workers.TITLES[k] for k in runtimes), "peak"],
-                       [latency_row(r, runtimes) for r in rows])
+        lines += table(["network, level", "MFLOP", *(workers.TITLES[k] for k in runtimes), "peak",
+                        "direct"], [latency_row(r, runtimes) for r in rows])
     if plots:
         lines += ["", "![Shares of the multiply-add peak](speed-peak.svg)"]
     return lines

@@ -11,12 +11,13 @@ import numpy as np
 OURS = "virtualnet"
 OTHERS = ("onnxruntime", "ncnn", "litert", "torch")
 RUNTIMES = (OURS, *OTHERS)
+DIRECT = "virtualnet-direct"  # ours with the kernels that do every multiplication
 CEILINGS = "ceilings"  # not a runtime: what the machine can do at most
 # What the runtimes are called in tables.
-TITLES = {OURS: "virtualnet", "onnxruntime": "ONNX Runtime", "ncnn": "ncnn",
-          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)", CEILINGS: "ceilings",
-          "onnxruntime-c": "ONNX Runtime, C", "virtualnetd": "virtualnetd",
-          "bare": "bare Python", "train": "PyTorch eager"}
+TITLES = {OURS: "virtualnet", DIRECT: "direct kernels", "virtualnetd": "virtualnetd",
+          "onnxruntime": "ONNX Runtime", "onnxruntime-c": "ONNX Runtime, C", "ncnn": "ncnn",
+          "litert": "LiteRT (XNNPACK)", "torch": "PyTorch (frozen)", "train": "PyTorch eager",
+          "bare": "bare Python", CEILINGS: "ceilings"}
 DEBIAN_PYTHON = "/usr/bin/python3"
 
 
@@ -37,6 +38,8 @@ def command(runtime, threads, program):
         return [program]
     if runtime == OURS:
         return [program, "--threads", str(threads)]
+    if runtime == DIRECT:
+        return [program, "--threads", str(threads), "--kernels", "direct"]
     if runtime == "onnxruntime-c":
         return [program, ort_library(), str(threads)]
     python = DEBIAN_PYTHON if runtime in ("torch", "train") else sys.executable
