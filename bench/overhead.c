@@ -3,8 +3,9 @@
  *
  *     overhead SOCKET STORE LEVEL,LEVEL,... ROUNDS CALLS
  *
- * Prints JSON: for each of "daemon", "local" and "echo" the percentiles of all durations, and
- * "over": those of a round trip beyond the median call of its own round, all in nanoseconds. */
+ * Prints JSON: for each of "daemon", "local" and "echo" the percentiles of all durations; "over":
+ * those of a round trip beyond the median call of its own round; "compute": what the daemon's
+ * answers say that the run took, where caches and clocks are the other core's. In nanoseconds. */
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -30,7 +31,7 @@ struct bench {
     int daemon_fd, echo_fd;
     unsigned rounds, calls;
     /* (rounds, calls) nanoseconds */
-    double *daemon, *in_process, *echo, *over;
+    double *daemon, *in_process, *echo, *over, *compute;
 };
 
 /* --- the bare echo ---------------------------------------------------------------------------- */
@@ -133,7 +134,22 @@ static int once(struct bench *b, enum kind kind, size_t answer)
     }
 }
 
-static int block(struct bench *b, enum kind kind, size_t answer, double *ret_ns)
+/* What the daemon's last answer says of the run. 0 when it is no result. */
+static double compute_ns(const struct bench *b)
+{
+    Virtualnet__Response *response = talk_result(&b->answer);
+    double ns;
+
+    if (!response)
+        return 0;
+    ns = (double)response->infer->compute_ns;
+    virtualnet__response__free_unpacked(response, NULL);
+    return ns;
+}
+
+/* ret_compute: for the daemon alone. */
+static int block(struct bench *b, enum kind kind, size_t answer, double *ret_ns,
+                 double *ret_compute)
 {
     for (unsigned i = 0; i < WARM + b->calls; i++) {
         uint64_t start = vn_now_ns();
@@ -141,8 +157,11 @@ static int block(struct bench *b, enum kind kind, size_t answer, double *ret_ns)
 
         if (r)
             return r;
-        if (i >= WARM)
-            ret_ns[i - WARM] = (double)(vn_now_ns() - start);
+        if (i < WARM)
+            continue;
+        ret_ns[i - WARM] = (double)(vn_now_ns() - start);
+        if (ret_compute && !(ret_compute[i - WARM] = compute_ns(b)))
+            return -EPROTO;
     }
     return 0;
 }
@@ -154,9 +173,9 @@ static int all_rounds(struct bench *b, size_t answer)
         double middle;
         int r;
 
-        if ((r = block(b, LOCAL, answer, b->in_process + at)) ||
-            (r = block(b, DAEMON, answer, b->daemon + at)) ||
-            (r = block(b, ECHO_BARE, answer, b->echo + at)))
+        if ((r = block(b, LOCAL, answer, b->in_process + at, NULL)) ||
+            (r = block(b, DAEMON, answer, b->daemon + at, b->compute + at)) ||
+            (r = block(b, ECHO_BARE, answer, b->echo + at, NULL)))
             return r;
         middle = median(b->in_process + at, b->calls);
         for (unsigned i = 0; i < b->calls; i++)
@@ -187,12 +206,13 @@ static int set_up(struct bench *b, char **args)
     if (!b->rounds || b->rounds > 1000 || !b->calls || b->calls > CALLS_MAX)
         return -EINVAL;
     all = (size_t)b->rounds * b->calls;
-    b->daemon = calloc(4 * all, sizeof *b->daemon);
+    b->daemon = calloc(5 * all, sizeof *b->daemon);
     if (!b->daemon)
         return -ENOMEM;
     b->in_process = b->daemon + all;
     b->echo = b->in_process + all;
     b->over = b->echo + all;
+    b->compute = b->over + all;
     vn_buffer_init(&b->request, VN_FRAME_MAX);
     vn_buffer_init(&b->answer, VN_FRAME_MAX);
     if ((r = talk_request(&b->request, levels, n)))
@@ -251,7 +271,8 @@ static int measure(struct bench *b)
     print("local", b->in_process, all, ", ");
     print("daemon", b->daemon, all, ", ");
     print("echo", b->echo, all, ", ");
-    print("over", b->over, all, "}\n");
+    print("over", b->over, all, ", ");
+    print("compute", b->compute, all, "}\n");
     return 0;
 }
 

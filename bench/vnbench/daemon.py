@@ -26,7 +26,8 @@ def overhead(context):
     context.title("socket: 0.08M at level 0.25, 32 x 32 image, %d requests" % (rounds * calls))
     context.say("%-28s%10s%10s%10s" % ("us", "p50", "p90", "p99"))
     for key, title in (("local", "call in the same process"), ("daemon", "round trip"),
-                       ("over", "round trip beyond a call"), ("echo", "bare epoll echo")):
+                       ("over", "round trip beyond a call"),
+                       ("compute", "the run, says the daemon"), ("echo", "bare epoll echo")):
         context.say("%-28s" % title + "".join("%10.1f" % (found[key][p] / 1e3)
                                               for p in ("p50", "p90", "p99")))
     return found

@@ -168,6 +168,7 @@ def of_daemon(found, _):
         [title] + ["%.1f" % (o[key][p] / 1e3) for p in ("p50", "p90", "p99")]
         for key, title in (("local", "call"), ("daemon", "round trip"),
                            ("over", "round trip beyond the median call"),
+                           ("compute", "the run alone, as the daemon's answer says"),
                            ("echo", "bare epoll echo of the same bytes"))])
     lines += ["",
               "Throughput with as many workers as cores, every client with one request on its "

@@ -54,7 +54,7 @@ def measure(context, name, batch, threads):
     os.makedirs(folder, exist_ok=True)
     description = networks.network(name)
     texts = {"network.json": description, "config.json": None}
-    steps, rounds = (2, 2) if context.quick else (6, 5)
+    steps = 2 if context.quick else 3
     texts["config.json"] = configuration(description, batch, 2)
     for file, content in texts.items():
         with open(os.path.join(folder, file), "w") as f:
@@ -65,7 +65,7 @@ def measure(context, name, batch, threads):
     mine, theirs = [], []
     with workers.Worker("train", threads) as w:
         w.load([os.path.join(folder, "network.json"), batch], image)
-        for _ in range(rounds):
+        for _ in context.some_rounds(most=5):
             mine.append(ours(context, folder, os.path.join(folder, "config.json"), threads))
             theirs.append(batch / float(np.median(w.run(1, steps))))
     shutil.rmtree(folder)
@@ -75,7 +75,7 @@ def measure(context, name, batch, threads):
 
 
 def part(context):
-    chosen = [("0.08M", 128)] if context.quick else [("0.08M", 128), ("0.7M", 128), ("7.4M", 32)]
+    chosen = [("0.08M", 128)] if context.quick else [("0.08M", 128), ("0.7M", 128), ("7.4M", 16)]
     context.title("training, full path: images a second")
     context.say("%-10s%7s%9s%14s%16s%8s" % ("network", "batch", "threads", "virtualnet",
                                             "PyTorch eager", "ratio"))
