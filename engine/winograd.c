@@ -27,6 +27,7 @@
 #define STEP 64             /* rows of U at a time: 300 KB with a panel of 32 columns */
 #define STRIP_FLOATS 300000 /* of V, about: 1.2 MB */
 #define STRIP_TILES 128     /* enough that transforming weights for each strip costs little */
+#define GATHERED 16         /* rows that are brought together at a time */
 #define APART 16            /* floats between positions, so that they do not share cache sets */
 
 /* --- sizes ------------------------------------------------------------------------------------ */
@@ -49,7 +50,7 @@ struct sizes {
     uint32_t steps;         /* of rows */
     uint32_t v_row;         /* floats of one tile at one position */
     size_t v_pitch, v_chunk, u_pitch, m_pitch, m_chunk;
-    size_t v, u, m, gathered; /* floats: shared, and of each thread */
+    size_t v, u, m; /* floats: shared, and of each thread */
 };
 
 static struct sizes sizes_of(const struct vn_conv *c, uint32_t tile, uint32_t panel)
@@ -72,7 +73,6 @@ static struct sizes sizes_of(const struct vn_conv *c, uint32_t tile, uint32_t pa
     s.v = s.strip * s.v_chunk;
     s.u = POSITIONS * s.u_pitch;
     s.m = (s.steps > 1 ? s.strip : 1) * s.m_chunk;
-    s.gathered = (size_t)TAPS * rows * panel;
     return s;
 }
 
@@ -93,7 +93,7 @@ static size_t winograd_work(const struct vn_conv *c, uint32_t threads)
     const struct sizes a = sizes_of(c, 6, PANEL_MAX), b = sizes_of(c, 8, PANEL_MAX);
     const size_t v = a.v > b.v ? a.v : b.v, m = a.m > b.m ? a.m : b.m;
 
-    return b.v_row + v + threads * (b.u + m + b.gathered);
+    return b.v_row + v + threads * (b.u + m);
 }
 
 /* --- one convolution -------------------------------------------------------------------------- */
@@ -122,9 +122,10 @@ struct rows {
 
 /* What a thread has for itself. */
 struct own {
-    float *u, *m, *gathered;
-    float scale[PANEL_MAX], bias[PANEL_MAX]; /* of the panel, where parts share a vector */
-    struct rows rows[2];                     /* now and next */
+    float *u, *m; /* in the scratch */
+    float bias[PANEL_MAX];
+    float gathered[TAPS * GATHERED * PANEL_MAX], scale[PANEL_MAX]; /* where parts share a vector */
+    struct rows rows[2];                                           /* now and next */
 };
 
 /* --- input ------------------------------------------------------------------------------------ */
@@ -191,48 +192,65 @@ static void find_rows(const struct job *j, struct rows *f)
             }
 }
 
-/* Brings the columns of several parts together in scratch. */
-static void gather(const struct job *j, struct own *o, struct rows *f)
+/* Brings together the columns of several parts for `n` rows, of which the first is row `row`. */
+static void gather(const struct job *j, struct own *o, const struct rows *f, uint32_t row,
+                   uint32_t n)
 {
     const uint32_t width = f->end - f->first;
 
-    for (uint32_t column = f->first, n; column < f->end; column += n) {
+    for (uint32_t column = f->first, columns; column < f->end; column += columns) {
         const struct vn_conv_part *p = &j->r->parts[column / j->part];
         const uint32_t in_part = column % j->part, to = column - f->first;
 
-        n = least(j->part - in_part, f->end - column);
-        memcpy(o->scale + to, p->scale + in_part, n * sizeof *o->scale);
+        columns = least(j->part - in_part, f->end - column);
+        memcpy(o->scale + to, p->scale + in_part, columns * sizeof *o->scale);
         for (uint32_t t = 0; t < TAPS; t++)
-            for (uint32_t r = 0; r < f->n; r++)
-                memcpy(o->gathered + ((size_t)t * f->n + r) * width + to,
-                       p->weight + ((size_t)t * j->c->ci + f->row + r) * j->part + in_part,
-                       n * sizeof *o->gathered);
+            for (uint32_t r = 0; r < n; r++)
+                memcpy(o->gathered + ((size_t)t * n + r) * width + to,
+                       p->weight + ((size_t)t * j->c->ci + row + r) * j->part + in_part,
+                       columns * sizeof *o->gathered);
     }
-    f->tap = (size_t)f->n * width;
-    for (uint32_t v = 0; v * j->isa->lanes < width; v++)
-        for (uint32_t r = 0; r < f->n; r++) {
-            f->w[v][r] = o->gathered + (size_t)r * width + v * j->isa->lanes;
-            f->scale[v][r] = o->scale + v * j->isa->lanes;
-        }
 }
 
-static void transform_weights(const struct job *j, struct own *o, struct rows *f)
+/* U of rows [first, first + n) of f, from where w, scale and tap say. */
+static void transform_rows(const struct job *j, struct own *o, const struct rows *f, uint32_t first,
+                           uint32_t n)
 {
     const uint32_t lanes = j->isa->lanes, width = f->end - f->first;
+    const uint32_t u_row = round_up(width, lanes);
 
-    if (parts_share_vectors(j))
-        gather(j, o, f);
     for (uint32_t v = 0; v * lanes < width; v++)
         j->isa->weights(&(struct vn_winograd_weights){
             .w = f->w[v],
             .scale = f->scale[v],
             .tap = f->tap,
-            .rows = f->n,
+            .rows = n,
             .columns = least(lanes, width - v * lanes),
-            .u = o->u + v * lanes,
-            .u_row = round_up(width, lanes),
+            .u = o->u + first * u_row + v * lanes,
+            .u_row = u_row,
             .pitch = j->s.u_pitch,
         });
+}
+
+static void transform_weights(const struct job *j, struct own *o, struct rows *f)
+{
+    const uint32_t width = f->end - f->first;
+
+    if (!parts_share_vectors(j)) {
+        transform_rows(j, o, f, 0, f->n);
+        return;
+    }
+    for (uint32_t first = 0, n; first < f->n; first += n) {
+        n = least(GATHERED, f->n - first);
+        gather(j, o, f, f->row + first, n);
+        f->tap = (size_t)n * width;
+        for (uint32_t v = 0; v * j->isa->lanes < width; v++)
+            for (uint32_t r = 0; r < n; r++) {
+                f->w[v][r] = o->gathered + (size_t)r * width + v * j->isa->lanes;
+                f->scale[v][r] = o->scale + v * j->isa->lanes;
+            }
+        transform_rows(j, o, f, first, n);
+    }
 }
 
 /* The scale is in the weights; a bias is one number for a column. */
@@ -378,7 +396,6 @@ static void own_init(const struct job *j, uint32_t thread, struct own *ret)
 {
     ret->u = j->own + thread * j->own_floats;
     ret->m = ret->u + j->s.u;
-    ret->gathered = ret->m + j->s.m;
 }
 
 static uint32_t n_panels(const struct job *j)
@@ -468,7 +485,7 @@ static void winograd(const struct vn_kernels *k, const struct vn_conv *c,
     j.s = sizes_of(c, k->winograd->tiles, j.panel);
     j.v = j.zeros + j.s.v_row;
     j.own = j.v + j.s.v;
-    j.own_floats = j.s.u + j.s.m + j.s.gathered;
+    j.own_floats = j.s.u + j.s.m;
     for (uint32_t i = 0; i < POSITIONS; i++)
         j.offset[i] = (ptrdiff_t)(((size_t)(i / IN) * c->w + i % IN) * c->ci);
     memset(j.zeros, 0, c->ci * sizeof *j.zeros);
