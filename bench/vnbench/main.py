@@ -62,11 +62,15 @@ def cache_folder():
 
 
 def build(context):
+    """Brings the programs up to date; says what went wrong, and nothing else."""
+    commands = [["ninja", "-C", context.build, *PROGRAMS]]
     if not os.path.exists(os.path.join(context.build, "build.ninja")):
-        subprocess.run(["meson", "setup", "-Dbuildtype=release", context.build, context.root],
-                       check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", context.build, *PROGRAMS], check=True,
-                   stdout=subprocess.DEVNULL)
+        commands.insert(0, ["meson", "setup", "-Dbuildtype=release", context.build, context.root])
+    for command in commands:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            print(done.stdout)
+            done.check_returncode()
 
 
 def words(text):

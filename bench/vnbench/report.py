@@ -129,7 +129,8 @@ def of_memory(found, plots):
              "PSS of a process that loaded %s at level %g and ran it once, and the largest RSS on "
              "the way. Runtimes in Python are measured whole; \"beyond Python\" takes off what the "
              "bare interpreter with numpy needs. ONNX Runtime is also driven by a C program "
-             "through its library." % (found["network"], found["level"] / 4)]
+             "through its library. virtualnetd has the path as its default budget, and answered a "
+             "few requests." % (found["network"], found["level"] / 4)]
     if plots:
         lines += ["", "![Memory of a process](speed-memory.svg)"]
     lines += ["", *table(["", "PSS", "beyond Python", "largest RSS"], [

@@ -13,12 +13,13 @@ class ServedError(Exception):
     """The daemon, or a program that asks it, did not do its work."""
 
 
-def command(context, store, n_workers, name="daemon"):
-    """(command line, socket) of a daemon whose files lie in the scratch folder."""
+def command(context, store, n_workers, name="daemon", **more):
+    """(command line, socket) of a daemon whose files lie in the scratch folder; more: keys of its
+    configuration."""
     socket = os.path.join(context.scratch, name + ".socket")
     config = os.path.join(context.scratch, name + ".json")
     with open(config, "w") as f:
-        json.dump({"workers": n_workers, "queue_limit": 512, "connections_limit": 256}, f)
+        json.dump({"workers": n_workers, "queue_limit": 512, "connections_limit": 256, **more}, f)
     return [context.program("daemon/virtualnetd"), "--config", config, "--socket", socket,
             "--store", store, "--log-level", "error"], socket
 
@@ -33,8 +34,8 @@ def ask(program, *words):
 
 
 class Daemon:
-    def __init__(self, context, store, n_workers):
-        words, self.socket = command(context, store, n_workers)
+    def __init__(self, context, store, n_workers, **more):
+        words, self.socket = command(context, store, n_workers, **more)
         self.process = subprocess.Popen(words, env=workers.environment(),
                                         stderr=subprocess.PIPE, text=True)
         end = time.monotonic() + PATIENCE
