@@ -131,10 +131,10 @@ def test_infer_paths():
         check(path("--level", "2")["level"] == [2, 2, 2, 2], "--level")
         check(path("--path", "1,2,0,4")["level"] == [1, 2, 0, 4], "--path")
         check(path("--uniform")["decided_by"] == "uniform", "--uniform")
-        # 600 KiB and 614400 bytes are the same
-        for size in ("600KiB", "614400", "0.5859375MiB"):
+        # 900 KiB and 921600 bytes are the same
+        for size in ("900KiB", "921600", "0.87890625MiB"):
             r = path("--budget", size, task="garment")
-            check(r["budget_bytes"] == 614400 >= r["bytes"]["total"], str(r))
+            check(r["budget_bytes"] == 921600 >= r["bytes"]["total"], str(r))
         run("infer", "--level", "1", "--uniform", image, code=USAGE, socket=d.socket_path)
         _, err = run("infer", "--task", "warm", "--level", "9", image, code=REFUSED,
                      socket=d.socket_path)
