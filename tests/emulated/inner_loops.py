@@ -1,5 +1,6 @@
 """The inner loop of a NEON tile, which an emulator cannot time: it multiplies by lanes of vectors,
-keeps everything in registers, and spends at most 1.5 instructions on one multiplication. Usage: inner_loops.py OBJDUMP LIBRARY FUNCTION MULTIPLICATIONS"""
+keeps everything in registers, and spends at most 1.5 instructions on one multiplication.
+Usage: inner_loops.py OBJDUMP LIBRARY FUNCTION MULTIPLICATIONS"""
 
 import re
 import subprocess
