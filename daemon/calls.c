@@ -168,7 +168,8 @@ void calls_refuse_waiting(struct daemon *d)
         struct client *c = j->client;
         struct refusal r = {0};
 
-        queue_remove(&d->queue, &j->item);
+        if (!daemon_take_back(d, j))
+            continue;
         unlink_from_client(j);
         refuse_stopping(&r);
         reply_refusal(c, j->id, &r);
@@ -186,12 +187,10 @@ void calls_abandon(struct client *c)
         struct job *j = c->jobs;
 
         unlink_from_client(j);
-        if (j->item.waiting) {
-            queue_remove(&d->queue, &j->item);
+        if (j->item.waiting && daemon_take_back(d, j))
             job_free(j);
-        } else {
+        else
             atomic_store(&j->cancel, true); /* the worker has it; it comes back soon */
-        }
     }
     if (d->reload.client == c)
         d->reload.client = NULL;

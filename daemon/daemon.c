@@ -53,15 +53,36 @@ bool daemon_may_complain(uint64_t *last_ns)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
+/* The first that waits here and not in the pool. */
+static struct job *first_waiting(const struct daemon *d)
+{
+    struct queue_item *i = d->queue.first;
+
+    while (i && job_of_item(i)->handed)
+        i = i->next;
+    return i ? job_of_item(i) : NULL;
+}
+
+uint32_t daemon_running(const struct daemon *d)
+{
+    return d->pool.held - d->ahead;
+}
+
+/* As many as there are workers run; what the pool has beyond them counts as waiting. */
+static void note_begun(struct daemon *d)
+{
+    while (d->ahead && daemon_running(d) < d->pool.n_workers) {
+        queue_remove(&d->queue, d->queue.first);
+        d->ahead--;
+    }
+}
+
 void daemon_feed(struct daemon *d)
 {
-    struct worker *w;
+    struct job *j;
 
-    while (d->queue.first && (w = pool_idle(&d->pool))) {
-        struct job *j = job_of_item(d->queue.first);
-
-        j->started_ns = vn_now_ns();
-        if (j->deadline_ns && j->started_ns >= j->deadline_ns) {
+    while (pool_has_room(&d->pool) && (j = first_waiting(d))) {
+        if (j->deadline_ns && vn_now_ns() >= j->deadline_ns) {
             queue_remove(&d->queue, &j->item);
             j->outcome = JOB_DEADLINE;
             j->phase = "queue";
@@ -70,15 +91,30 @@ void daemon_feed(struct daemon *d)
         }
         if (ledger_take(&d->ledger, j->promise_bytes))
             return; /* the first waits for memory, and the others behind it */
-        queue_remove(&d->queue, &j->item);
-        worker_give(w, j);
+        j->handed = true;
+        d->ahead++;
+        pool_give(&d->pool, j);
+        note_begun(d);
     }
+}
+
+bool daemon_take_back(struct daemon *d, struct job *j)
+{
+    queue_remove(&d->queue, &j->item);
+    if (!j->handed)
+        return true;
+    d->ahead--;
+    if (!pool_take_back(&d->pool, j))
+        return false;
+    ledger_give(&d->ledger, j->promise_bytes);
+    return true;
 }
 
 static void on_job_done(void *context, struct job *j)
 {
     struct daemon *d = context;
 
+    note_begun(d);
     ledger_give(&d->ledger, j->promise_bytes);
     calls_finish(d, j);
     daemon_feed(d);
@@ -172,7 +208,7 @@ static void stop(struct daemon *d)
     if (d->stopping)
         return;
     d->stopping = true;
-    vn_log_notice("stopping: %u running, %u waiting", d->ledger.running, d->queue.length);
+    vn_log_notice("stopping: %u running, %u waiting", daemon_running(d), d->queue.length);
     service_notify(&d->service, "STOPPING=1\nSTATUS=finishing what runs");
     service_unwatch(&d->service);
     listener_close(&d->listener);

@@ -64,6 +64,7 @@ struct daemon {
     struct queue queue;
     struct ledger ledger;
     struct pool pool;
+    uint32_t ahead;      /* jobs in the queue that the pool has, too: they are next */
     struct model *model; /* counted; new requests are for this one */
     struct reload reload;
     uint64_t counters[N_COUNTERS];
@@ -82,8 +83,15 @@ struct daemon {
 /* Serves until SIGTERM or SIGINT. Returns the exit status of the process. */
 int daemon_run(const struct config *c);
 
-/* Hands waiting jobs to idle workers, as far as deadlines and the ledger allow. */
+/* Hands waiting jobs to the pool, as far as deadlines and the ledger allow. */
 void daemon_feed(struct daemon *d);
+
+/* Takes a waiting job out of queue, pool and ledger. True: it is the caller's. False: a worker has
+ * begun it just now, so that it runs; it will come back as done. */
+bool daemon_take_back(struct daemon *d, struct job *j);
+
+/* Jobs that workers have. The ledger's number also counts those that are next. */
+uint32_t daemon_running(const struct daemon *d);
 
 /* While stopping: ends the loop when the last client and the last run are gone. */
 void daemon_maybe_finish(struct daemon *d);

@@ -79,5 +79,6 @@ void job_run(struct job *j, uint32_t worker, atomic_ulong *progress)
     };
     uint64_t begun_ns = vn_now_ns();
 
+    j->started_ns = begun_ns;
     finish(j, vn_infer(j->model->sessions[worker], &j->request, &control, &j->result), begun_ns);
 }

@@ -1,6 +1,7 @@
 /* A job: one validated Infer or Plan request on its way from the client through the queue and a
- * worker back to the loop. The loop owns it, except between handing it to a worker and taking it
- * back: then only `cancel` may be touched from outside. */
+ * worker back to the loop. The loop owns it, except between handing it to the pool and getting it
+ * back: then `result`, `outcome` and what belongs to them are the worker's, and the rest is const
+ * but for `cancel`, and for what links and counts it in the loop. */
 #pragma once
 
 #include <stdatomic.h>
@@ -25,6 +26,8 @@ struct job {
     struct queue_item item;
     struct client *client;        /* NULL: it is gone, nobody wants the answer */
     struct job *previous, *next;  /* in the client's list */
+    struct job *next_in_pool;     /* the pool's */
+    bool handed;                  /* the pool has it, also while it waits */
     uint64_t id;                  /* the client's */
     Virtualnet__Request *message; /* owned: image.pixels point into it */
     uint64_t message_bytes;       /* heap behind it */

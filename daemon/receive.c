@@ -133,5 +133,7 @@ void receive(struct client *c)
         take_frames(c);
         if (!c->closed && !c->closing)
             count_rest(c);
+        if ((size_t)n < CLIENT_READ_BYTES)
+            return; /* that was all; the loop says when there is more */
     }
 }

@@ -95,7 +95,7 @@ void status_fill(const struct daemon *d, struct status_counters *c,
     ret_status->cgroup_bytes = status_cgroup_bytes();
     ret_status->queue_length = d->queue.length;
     ret_status->queue_limit = d->queue.limit;
-    ret_status->running = d->ledger.running;
+    ret_status->running = daemon_running(d);
     ret_status->workers = d->pool.n_workers;
     ret_status->connections = d->n_clients;
     ret_status->parts = checks.parts;

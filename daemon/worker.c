@@ -4,22 +4,80 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/thread.h"
 
+static void append(struct job_list *list, struct job *j)
+{
+    j->next_in_pool = NULL;
+    if (list->last)
+        list->last->next_in_pool = j;
+    else
+        list->first = j;
+    list->last = j;
+}
+
+static struct job *take_first(struct job_list *list)
+{
+    struct job *j = list->first;
+
+    if (!j)
+        return NULL;
+    list->first = j->next_in_pool;
+    if (!list->first)
+        list->last = NULL;
+    return j;
+}
+
 /* --- the worker's thread ---------------------------------------------------------------------- */
 
+static void wake_loop(const struct pool *p)
+{
+    static const uint64_t one = 1;
+
+    /* It cannot fail but for a full counter, which wakes the loop just as well. */
+    if (write(p->done_fd, &one, sizeof one) < 0)
+        return;
+}
+
+/* Puts back what is done, NULL at first, for what is next, NULL if there is nothing. The loop is
+ * woken without the lock, or it would wake only to wait for it. */
+static struct job *exchange(struct worker *w, struct job *done)
+{
+    struct pool *p = w->pool;
+    bool wake = false;
+    struct job *next;
+
+    pthread_mutex_lock(&p->lock);
+    if (done) {
+        wake = !p->done.first; /* else it is woken and was not there yet */
+        append(&p->done, done);
+    }
+    next = p->stop ? NULL : take_first(&p->todo);
+    w->running = next;
+    pthread_mutex_unlock(&p->lock);
+    if (wake)
+        wake_loop(p);
+    return next;
+}
+
+/* NULL: the end. */
 static struct job *wait_for_job(struct worker *w)
 {
+    struct pool *p = w->pool;
     struct job *j;
 
-    pthread_mutex_lock(&w->lock);
-    while (!w->todo && !w->stop)
-        pthread_cond_wait(&w->wake, &w->lock);
-    j = w->todo;
-    w->todo = NULL;
-    pthread_mutex_unlock(&w->lock);
+    pthread_mutex_lock(&p->lock);
+    while (!p->todo.first && !p->stop) {
+        p->n_idle++;
+        pthread_cond_wait(&p->wake, &p->lock);
+        p->n_idle--;
+    }
+    j = p->stop ? NULL : take_first(&p->todo);
+    w->running = j;
+    pthread_mutex_unlock(&p->lock);
     return j;
 }
 
@@ -37,108 +95,129 @@ static void hang_when_told(const struct worker *w, const struct job *j)
 static void *work(void *argument)
 {
     struct worker *w = argument;
-    struct job *j;
+    struct job *j = NULL;
 
-    while ((j = wait_for_job(w))) {
+    while ((j = exchange(w, j)) || (j = wait_for_job(w))) {
+        atomic_fetch_add(&w->progress, 1);
         hang_when_told(w, j);
         job_run(j, w->index, &w->progress);
-        pthread_mutex_lock(&w->lock);
-        w->done = j;
-        pthread_mutex_unlock(&w->lock);
-        uv_async_send(&w->pool->woken);
     }
     return NULL;
 }
 
 /* --- the loop's side -------------------------------------------------------------------------- */
 
-static void collect(uv_async_t *async)
+static void collect(uv_poll_t *handle, int status, int events)
 {
-    struct pool *p = async->data;
+    struct pool *p = handle->data;
+    struct job_list done;
+    struct job *j;
+    uint64_t n;
 
-    for (uint32_t i = 0; i < p->n_started; i++) {
-        struct worker *w = &p->workers[i];
-        struct job *j;
-
-        pthread_mutex_lock(&w->lock);
-        j = w->done;
-        w->done = NULL;
-        pthread_mutex_unlock(&w->lock);
-        if (!j)
-            continue;
-        w->running = NULL;
-        p->done(p->context, j);
+    if (read(p->done_fd, &n, sizeof n) < 0)
+        return; /* EAGAIN: a false alarm */
+    pthread_mutex_lock(&p->lock);
+    done = p->done;
+    p->done = (struct job_list){0};
+    pthread_mutex_unlock(&p->lock);
+    while ((j = take_first(&done))) {
+        p->held--;
+        p->finished(p->context, j);
     }
 }
 
-static int start_worker(struct pool *p, uint32_t index)
+static int open_handle(struct pool *p, uv_loop_t *loop)
 {
-    struct worker *w = &p->workers[index];
     int r;
 
-    w->pool = p;
-    w->index = index;
-    atomic_init(&w->progress, 0);
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
-    r = thread_start(&w->thread, work, w);
+    p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->done_fd < 0)
+        return -errno;
+    r = uv_poll_init(loop, &p->woken, p->done_fd);
     if (r) {
-        pthread_cond_destroy(&w->wake);
-        pthread_mutex_destroy(&w->lock);
+        close(p->done_fd);
+        return r;
     }
-    return r;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    p->woken.data = p;
+    p->open = true;
+    return uv_poll_start(&p->woken, UV_READABLE, collect);
 }
 
 int pool_start(struct pool *p, uv_loop_t *loop, uint32_t n_workers,
-               void (*done)(void *context, struct job *j), void *context)
+               void (*finished)(void *context, struct job *j), void *context)
 {
     int r;
 
-    *p = (struct pool){.n_workers = n_workers, .done = done, .context = context};
+    *p = (struct pool){.n_workers = n_workers, .finished = finished, .context = context};
     p->hang_task = getenv("VIRTUALNETD_TEST_HANG_TASK");
-    r = uv_async_init(loop, &p->woken, collect);
+    r = open_handle(p, loop);
     if (r)
         return r;
-    p->woken.data = p;
-    p->open = true;
     p->workers = calloc(n_workers, sizeof *p->workers);
     if (!p->workers)
         r = -ENOMEM;
-    for (; !r && p->n_started < n_workers; p->n_started += !r)
-        r = start_worker(p, p->n_started);
+    for (; !r && p->n_started < n_workers; p->n_started += !r) {
+        struct worker *w = &p->workers[p->n_started];
+
+        w->pool = p;
+        w->index = p->n_started;
+        r = thread_start(&w->thread, work, w);
+    }
     return r;
 }
 
-struct worker *pool_idle(struct pool *p)
+void pool_give(struct pool *p, struct job *j)
 {
-    for (uint32_t i = 0; i < p->n_started; i++)
-        if (!p->workers[i].running)
-            return &p->workers[i];
-    return NULL;
+    bool idle;
+
+    assert(pool_has_room(p));
+    p->held++;
+    pthread_mutex_lock(&p->lock);
+    append(&p->todo, j);
+    idle = p->n_idle;
+    pthread_mutex_unlock(&p->lock);
+    if (idle)
+        pthread_cond_signal(&p->wake); /* without the lock, see above */
 }
 
-void worker_give(struct worker *w, struct job *j)
+bool pool_take_back(struct pool *p, struct job *j)
 {
-    assert(!w->running);
-    w->running = j;
-    w->seen_busy = false; /* a new job is movement by itself */
-    pthread_mutex_lock(&w->lock);
-    w->todo = j;
-    pthread_cond_signal(&w->wake);
-    pthread_mutex_unlock(&w->lock);
+    struct job_list before, after = {0};
+    struct job *i;
+    bool found = false;
+
+    pthread_mutex_lock(&p->lock);
+    before = p->todo;
+    while ((i = take_first(&before))) {
+        if (i == j)
+            found = true;
+        else
+            append(&after, i);
+    }
+    p->todo = after;
+    pthread_mutex_unlock(&p->lock);
+    p->held -= found;
+    return found;
 }
 
 void pool_cancel(struct pool *p)
 {
+    pthread_mutex_lock(&p->lock);
     for (uint32_t i = 0; i < p->n_started; i++)
         if (p->workers[i].running)
             atomic_store(&p->workers[i].running->cancel, true);
+    for (struct job *j = p->todo.first; j; j = j->next_in_pool)
+        atomic_store(&j->cancel, true);
+    pthread_mutex_unlock(&p->lock);
 }
 
 bool pool_moved(struct pool *p)
 {
     bool moved = true;
 
+    pthread_mutex_lock(&p->lock);
     for (uint32_t i = 0; i < p->n_started; i++) {
         struct worker *w = &p->workers[i];
         unsigned long progress = atomic_load(&w->progress);
@@ -148,26 +227,26 @@ bool pool_moved(struct pool *p)
         w->seen_busy = w->running != NULL;
         w->seen_progress = progress;
     }
+    pthread_mutex_unlock(&p->lock);
     return moved;
 }
 
 void pool_stop(struct pool *p)
 {
-    for (uint32_t i = 0; i < p->n_started; i++) {
-        struct worker *w = &p->workers[i];
-
-        pthread_mutex_lock(&w->lock);
-        w->stop = true;
-        pthread_cond_signal(&w->wake);
-        pthread_mutex_unlock(&w->lock);
-        pthread_join(w->thread, NULL);
-        pthread_cond_destroy(&w->wake);
-        pthread_mutex_destroy(&w->lock);
-    }
+    if (!p->open)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    for (uint32_t i = 0; i < p->n_started; i++)
+        pthread_join(p->workers[i].thread, NULL);
     free(p->workers);
     p->workers = NULL;
     p->n_started = 0;
-    if (p->open)
-        uv_close((uv_handle_t *)&p->woken, NULL);
+    uv_close((uv_handle_t *)&p->woken, NULL);
+    close(p->done_fd);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->lock);
     p->open = false;
 }

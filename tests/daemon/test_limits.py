@@ -121,6 +121,16 @@ def test_memory_limit():
         s = replies[3].status
         check((s.running, s.queue_length, s.promised_bytes) == (1, 1, need), str(s))
         check(replies[1].infer.label and replies[2].infer.label, "both are answered")
+    # One worker: the next run is handed to it early when both fit, and else when the first is done.
+    for limit, promised in ((need * 3 // 2, need), (need * 5 // 2, need * 2)):
+        with large(memory_limit_bytes=limit) as d, d.connect() as c:
+            c.send_bytes(b"".join(c.request(infer=slow(), id=i) for i in (1, 2, 3)) +
+                         c.request(status=pb.StatusRequest(), id=4))
+            replies = {r.id: r for r in (c.receive() for _ in range(4))}
+            s = replies[4].status
+            check((s.running, s.queue_length, s.promised_bytes) == (1, 2, promised), str(s))
+            check(all(replies[i].infer.label for i in (1, 2, 3)), "all are answered")
+            check(d.status().promised_bytes == 0, "something is still promised")
     with large(memory_limit_bytes=need - 1) as d, d.connect() as c:
         e = c.error(pb.BUSY, need, need - 1, infer=slow())
         check((e.limit_name, e.limit, e.current, e.needed_bytes) ==
@@ -249,6 +259,55 @@ def test_killed_client():
         check(n["abandoned"] + n["infer_ok"] == 20 and n["abandoned"] >= 18, str(n))
         with d.connect() as c:
             check(c.call(infer=slow(LOW)).infer.label, "no answer")
+
+
+def test_client_leaves_while_its_request_is_next():
+    """A worker has it already, behind what it runs; it is taken back."""
+    with large() as d, d.connect() as c:
+        need = c.call(plan=slow()).infer.bytes.total
+        ask_at_once(c, 2, infer=slow())
+        with d.connect() as other:
+            other.send_bytes(other.request(infer=slow()) * 3)
+            until(lambda: d.status().queue_length == 4)
+        # Of the first connection one runs and one is next; the other's are gone.
+        until(lambda: d.status().connections == 2)
+        check(c.receive().infer.label, "no answer")
+        with d.connect() as other:
+            other.send_bytes(other.request(infer=slow()))
+            until(lambda: d.status().queue_length == 1)
+            s = d.status()
+            check((s.running, s.promised_bytes) == (1, 2 * need), str(s))
+        until(lambda: d.status().queue_length == 0)
+        s = d.status()
+        check((s.running, s.promised_bytes) in ((1, need), (0, 0)), str(s))
+        check(c.receive().infer.label, "no answer")
+        until(lambda: d.status().running == 0)
+        s = d.status()
+        n = counters(s)
+        check((n["infer_ok"], n["abandoned"], s.promised_bytes) == (2, 4, 0), str(s))
+
+
+def test_worker_goes_on_without_the_loop():
+    """With others waiting, a worker that is done has its next job; it does not sleep until the
+    loop has looked."""
+    ask = infer("garment", image(28, 28), level=[4] * 4)
+    with Daemon(store("small"), connection_inflight_limit=1000, queue_limit=1000) as d:
+        slept = {}
+        for task in os.listdir(f"/proc/{d.process.pid}/task"):
+            if int(task) != d.process.pid:
+                slept[task] = sleeps(d, task)
+        with d.connect() as c:
+            ask_at_once(c, 500, infer=ask)
+            for _ in range(500):
+                check(c.receive().infer.label, "no answer")
+        for task in slept:
+            slept[task] = sleeps(d, task) - slept[task]
+        check(len(slept) == 1 and max(slept.values()) < 100, f"sleeps for 500 runs: {slept}")
+
+
+def sleeps(d, task):
+    with open(f"/proc/{d.process.pid}/task/{task}/status") as f:
+        return int(next(line.split()[1] for line in f if line.startswith("voluntary")))
 
 
 def test_clients_killed_at_any_moment():
