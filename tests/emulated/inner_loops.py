@@ -40,17 +40,17 @@ def inner_loops(body):
 
 
 def main(objdump, library, function, wanted):
-    body = functions(objdump, library)[function]
-    for loop in inner_loops(body):
-        by_lane = sum(o == "fmla" and ".s[" in operands for _, o, operands in loop)
-        if by_lane != int(wanted):
-            continue
-        on_stack = sum("[sp" in operands for _, _, operands in loop)
-        print(f"{function}: {len(loop)} instructions, {by_lane} multiplications by lanes, "
-              f"{on_stack} on the stack")
-        return 0 if not on_stack and len(loop) <= AT_MOST * by_lane else 1
-    print(f"{function}: no inner loop of {wanted} multiplications by lanes")
-    return 1
+    loops = []  # (instructions, accesses to the stack) of each loop with so many multiplications
+    for loop in inner_loops(functions(objdump, library)[function]):
+        if sum(o == "fmla" and ".s[" in operands for _, o, operands in loop) == int(wanted):
+            loops.append((len(loop), sum("[sp" in operands for _, _, operands in loop)))
+    if not loops:
+        print(f"{function}: no inner loop of {wanted} multiplications by lanes")
+        return 1
+    instructions, on_stack = min(loops)
+    print(f"{function}: {instructions} instructions for {wanted} multiplications by lanes, "
+          f"{on_stack} of them on the stack")
+    return 0 if not on_stack and instructions <= AT_MOST * int(wanted) else 1
 
 
 sys.exit(main(*sys.argv[1:]))
