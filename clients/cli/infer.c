@@ -2,8 +2,8 @@
  * of the command line.
  *
  * A file's job is waiting, open or done. Done jobs are printed as soon as all before them are; a
- * BUSY answer while others of ours are open sends its job back to waiting and lowers the number of
- * calls that are sent ahead. */
+ * BUSY answer to a call that was sent while others of ours were open sends its job back to waiting
+ * and lowers the number of calls that are sent ahead. */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@ struct job {
     struct run *run;
     const char *file;
     enum { WAITING, OPEN, DONE } state;
+    bool alone; /* no other call was open when it was sent */
     int exit_code;
     struct vn_client_error error; /* done with another exit_code than 0 and VN_EXIT_INPUT */
     struct vn_why why;            /* done with VN_EXIT_INPUT */
@@ -104,9 +105,9 @@ static void on_reply(void *userdata, uint64_t id, const struct vn_client_reply *
     struct run *run = job->run;
     size_t still_open = vn_client_open_calls(run->client);
 
-    if (reply->result == VN_CLIENT_E_BUSY && still_open) {
+    if (reply->result == VN_CLIENT_E_BUSY && !job->alone) {
         job->state = WAITING;
-        run->ahead = still_open;
+        run->ahead = still_open ? still_open : 1;
         return;
     }
     job->state = DONE;
@@ -199,6 +200,7 @@ static bool send_job(struct run *run, struct job *job)
     int r = vn_image_file_read(job->file, &job->why, &image);
 
     job->state = OPEN;
+    job->alone = !vn_client_open_calls(run->client);
     if (r) {
         job->state = DONE;
         job->exit_code = VN_EXIT_INPUT;

@@ -36,6 +36,18 @@ def answer(id, name="label", probability=0.5):
     return pb.Response(id=id, infer=pb.InferResponse(task="t", label=[label]))
 
 
+def all_but_the_first_are_busy(connection):
+    """Reads what is sent ahead and answers all of it in one write: with one answer, and then BUSY,
+    because that one was in the way. What comes alone later is answered."""
+    requests = [receive(connection) for _ in range(4)]
+    error = pb.Error(code=pb.BUSY, message="full", limit_name="queue", limit=1, current=1)
+    connection.sendall(b"".join(
+        [frame(answer(requests[0].id))] +
+        [frame(pb.Response(id=r.id, error=error)) for r in requests[1:]]))
+    while (r := receive(connection)) is not None:
+        connection.sendall(frame(answer(r.id)))
+
+
 class Fake:
     def __init__(self, handler):
         self.folder = tempfile.mkdtemp()

@@ -11,7 +11,7 @@ sys.path.insert(0, os.environ["PYTHON_PACKAGE"])
 sys.path.insert(0, os.path.join(os.environ["SOURCE_ROOT"], "tests/daemon"))
 
 import harness  # noqa: E402
-from fake import Fake, answer, frame, receive  # noqa: E402
+from fake import Fake, all_but_the_first_are_busy, answer, frame, receive  # noqa: E402
 from harness import check  # noqa: E402
 
 OK, REFUSED, USAGE, CONNECTION, INPUT, SYSTEM = range(6)
@@ -148,6 +148,13 @@ def test_infer_many_stay_in_order():
             out, _ = run("infer", "--task", "garment", "--json", *images, socket=d.socket_path)
             check([r["image"] for r in lines(out)] == images, f"{limits}: {out}")
             check(all("label" in r for r in lines(out)), f"{limits}: {out}")
+
+
+def test_busy_that_arrives_with_what_was_in_the_way():
+    images = [pgm(f"{i}.pgm", i * 5) for i in range(9)]
+    with Fake(all_but_the_first_are_busy) as fake:
+        out, _ = run("infer", "--json", *images, socket=fake.path)
+        check([r["image"] for r in lines(out)] == images, out)
 
 
 def test_bad_images_do_not_stop_the_others():

@@ -15,7 +15,7 @@ import numpy as np  # noqa: E402
 
 import harness  # noqa: E402
 import virtualnet  # noqa: E402
-from fake import Fake, answer, frame, receive  # noqa: E402
+from fake import Fake, all_but_the_first_are_busy, answer, frame, receive  # noqa: E402
 from harness import check  # noqa: E402
 from virtualnet import virtualnet_pb2 as pb  # noqa: E402
 
@@ -239,6 +239,11 @@ def test_busy_is_raised_when_it_is_not_our_own():
     with Fake(handler) as fake, virtualnet.Client(fake.path) as c:
         e = raises(virtualnet.Busy, lambda: c.infer_many([GRAY] * 9, ahead=4))
         check((e.limit_name, e.limit, e.current) == ("queue", 4, 4), str(vars(e)))
+
+
+def test_busy_that_arrives_with_what_was_in_the_way():
+    with Fake(all_but_the_first_are_busy) as fake, virtualnet.Client(fake.path) as c:
+        check(len(c.infer_many([GRAY] * 9, ahead=4)) == 9, "all are answered")
 
 
 def test_timeout_and_the_late_reply():

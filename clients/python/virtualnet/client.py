@@ -207,11 +207,12 @@ class _Pipeline:
         self._timeout = timeout
         self._answers: list[Any] = []
         self._again: list[tuple[int, _pb.InferRequest]] = []  # index, request
-        self._flying: dict[int, tuple[int, _pb.InferRequest, float | None]] = {}  # + deadline
+        # + deadline, and whether no other was in flight when it was sent
+        self._flying: dict[int, tuple[int, _pb.InferRequest, float | None, bool]] = {}
 
     def run(self) -> list[types.Answer]:
         while self._launch() or self._flying:
-            deadlines = [d for _, _, d in self._flying.values() if d is not None]
+            deadlines = [d for _, _, d, _ in self._flying.values() if d is not None]
             self._connection.pump(min(deadlines, default=None))
             for call in list(self._flying):
                 reply = self._connection.take(call)
@@ -228,7 +229,7 @@ class _Pipeline:
                 break
             deadline = self._client._deadline(self._timeout)
             call = self._connection.start("infer", job[1], deadline)
-            self._flying[call] = (*job, deadline)
+            self._flying[call] = (*job, deadline, not self._flying)
             launched = True
         return launched
 
@@ -242,11 +243,11 @@ class _Pipeline:
         return None
 
     def _land(self, call: int, reply: _pb.Response) -> None:
-        index, request, _ = self._flying.pop(call)
+        index, request, _, alone = self._flying.pop(call)
         try:
             self._answers[index] = types.answer(_result(reply))
         except Busy:
-            if not self._flying:
+            if alone:
                 raise
             self._again.append((index, request))
-            self._ahead = len(self._flying)
+            self._ahead = max(1, len(self._flying))
