@@ -1,11 +1,11 @@
 /* A small pool of threads that share one piece of work: the caller and threads - 1 helpers.
  *
  * Work comes in items. Each thread begins with its own share of them, the same one for the same
- * number of items, so that it finds in its cache what it wrote in the turn before, and goes on with
- * what others have left. A helper that is late finds less to do or nothing, and nobody waits for
- * it: the caller never does worse than alone. Between two pieces of work a helper looks for the next
- * one for VN_POOL_SPIN_NS and then sleeps; the caller waits for items that helpers still work on in
- * the same manner. One caller at a time. */
+ * number of items, so that it finds in its cache what it wrote in the turn before, and goes on
+ * with what others have left. A helper that is late finds less to do or nothing, and nobody waits
+ * for it: the caller never does worse than alone. Between two pieces of work a helper looks for the
+ * next one for VN_POOL_SPIN_NS and then sleeps; the caller waits for items that helpers still work
+ * on in the same manner. One caller at a time. */
 #pragma once
 
 #include <stdint.h>
