@@ -116,15 +116,20 @@ void vn_conv_plan_deinit(struct vn_conv_plan *p)
 
 /* --- forward and backward --------------------------------------------------------------------- */
 
-void vn_conv_pad(const float *src, uint32_t h, uint32_t w, uint32_t c, uint32_t pad, float *dst)
+void vn_conv_pad(const float *src, size_t pixel, uint32_t h, uint32_t w, uint32_t c, uint32_t pad,
+                 float *dst)
 {
     size_t row = (size_t)w * c, border = (size_t)pad * c, pitch = row + 2 * border;
 
     memset(dst, 0, pad * pitch * sizeof *dst);
     dst += pad * pitch;
-    for (uint32_t y = 0; y < h; y++, dst += pitch, src += row) {
+    for (uint32_t y = 0; y < h; y++, dst += pitch, src += w * pixel) {
         memset(dst, 0, border * sizeof *dst);
-        memcpy(dst + border, src, row * sizeof *dst);
+        if (pixel == c)
+            memcpy(dst + border, src, row * sizeof *dst);
+        else
+            for (uint32_t x = 0; x < w; x++)
+                memcpy(dst + border + x * c, src + x * pixel, c * sizeof *dst);
         memset(dst + border + row, 0, border * sizeof *dst);
     }
     memset(dst, 0, pad * pitch * sizeof *dst);
@@ -132,9 +137,9 @@ void vn_conv_pad(const float *src, uint32_t h, uint32_t w, uint32_t c, uint32_t 
 
 #define TAPS_MAX (VN_KERNEL_MAX * VN_KERNEL_MAX)
 
-/* out = or += the values of all pixels, co each. */
+/* out = or += columns [first, end) of all pixels' values, co each. */
 static void apply(const struct vn_taps *t, const float *in, uint32_t co, const float *w,
-                  bool accumulate, float *out)
+                  uint32_t first_column, uint32_t end, bool accumulate, float *out)
 {
     const struct vn_taps_kernels *kernels = vn_taps_find(NULL);
     const uint32_t pixels = vn_taps_pixels(kernels);
@@ -145,7 +150,8 @@ static void apply(const struct vn_taps *t, const float *in, uint32_t co, const f
                                 .x = x,
                                 .w = w,
                                 .co = co,
-                                .end = co,
+                                .first = first_column,
+                                .end = end,
                                 .finish = accumulate ? VN_TAPS_ADD : 0,
                                 .y = y,
                                 .add = (const float *const *)y};
@@ -163,23 +169,19 @@ static void apply(const struct vn_taps *t, const float *in, uint32_t co, const f
     }
 }
 
-void vn_conv_forward(const struct vn_conv_plan *p, const float *xp, const float *w, float *y)
+void vn_conv_forward(const struct vn_conv_plan *p, const float *xp, const float *w, uint32_t first,
+                     uint32_t end, float *y)
 {
-    apply(&p->forward, xp, p->shape.co, w, false, y);
+    apply(&p->forward, xp, p->shape.co, w, first, end, false, y);
 }
 
-void vn_conv_pack_dx(const struct vn_conv_plan *p, const float *w, float *wt)
+uint32_t vn_conv_dx_tap(const struct vn_conv_plan *p, uint32_t i)
 {
-    uint32_t ci = p->shape.ci, co = p->shape.co;
+    const struct vn_taps *t = p->phase;
 
-    for (uint32_t i = 0; i < p->n_phases; i++)
-        for (uint32_t t = 0; t < p->phase[i].n_taps; t++, wt += (size_t)ci * co) {
-            const float *from = w + (size_t)p->phase[i].tap[t] * ci * co;
-
-            for (uint32_t a = 0; a < ci; a++)
-                for (uint32_t b = 0; b < co; b++)
-                    wt[(size_t)b * ci + a] = from[(size_t)a * co + b];
-        }
+    while (i >= t->n_taps)
+        i -= t++->n_taps;
+    return t->tap[i];
 }
 
 void vn_conv_backward_x(const struct vn_conv_plan *p, const float *dyp, const float *wt,
@@ -188,7 +190,7 @@ void vn_conv_backward_x(const struct vn_conv_plan *p, const float *dyp, const fl
     uint32_t ci = p->shape.ci, co = p->shape.co;
 
     for (uint32_t i = 0; i < p->n_phases; i++) {
-        apply(&p->phase[i], dyp, ci, wt, accumulate, dx);
+        apply(&p->phase[i], dyp, ci, wt, 0, ci, accumulate, dx);
         wt += (size_t)p->phase[i].n_taps * ci * co;
     }
 }

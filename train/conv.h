@@ -40,16 +40,20 @@ struct vn_conv_plan {
 int vn_conv_plan_init(struct vn_conv_plan *p, const struct vn_conv *shape); /* 0 or -ENOMEM */
 void vn_conv_plan_deinit(struct vn_conv_plan *p);
 
-/* dst (h + 2 pad, w + 2 pad, c) = src (h, w, c) with zeros around. */
-void vn_conv_pad(const float *src, uint32_t h, uint32_t w, uint32_t c, uint32_t pad, float *dst);
+/* dst (h + 2 pad, w + 2 pad, c) = src (h, w, c) with zeros around; pixels of src are `pixel` floats
+ * apart. */
+void vn_conv_pad(const float *src, size_t pixel, uint32_t h, uint32_t w, uint32_t c, uint32_t pad,
+                 float *dst);
 
-/* y = conv(x); xp is the padded x. */
-void vn_conv_forward(const struct vn_conv_plan *p, const float *xp, const float *w, float *y);
+/* Columns [first, end) of y = conv(x); xp is the padded x. */
+void vn_conv_forward(const struct vn_conv_plan *p, const float *xp, const float *w, uint32_t first,
+                     uint32_t end, float *y);
 
-/* wt[t] for the input gradient, all phases in order: (k, k, Co, Ci) in the phases' tap order. */
-void vn_conv_pack_dx(const struct vn_conv_plan *p, const float *w, float *wt);
+/* Which tap of w, transposed to (Co, Ci), is number i of the weights of the input gradient. */
+uint32_t vn_conv_dx_tap(const struct vn_conv_plan *p, uint32_t i);
 
-/* dx (H, W, Ci) = or += the gradient; dyp is the padded dy, wt from vn_conv_pack_dx. */
+/* dx (H, W, Ci) = or += the gradient; dyp is the padded dy, wt (k k, Co, Ci) the taps in the order
+ * of vn_conv_dx_tap. */
 void vn_conv_backward_x(const struct vn_conv_plan *p, const float *dyp, const float *wt,
                         bool accumulate, float *dx);
 

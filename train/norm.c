@@ -1,33 +1,9 @@
 #include "train/norm.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Sums over one row's pixels are short enough for float; rows are added in double. */
-#define CHUNK 64
-
-void vn_norm_sum(double *sums, const float *a, const float *x, size_t pixels, uint32_t c)
-{
-    float s[CHUNK], q[CHUNK];
-
-    for (uint32_t first = 0; first < c; first += CHUNK) {
-        uint32_t n = c - first < CHUNK ? c - first : CHUNK;
-
-        for (uint32_t i = 0; i < n; i++)
-            s[i] = q[i] = 0;
-        for (size_t p = 0; p < pixels; p++) {
-            const float *d = a + p * c + first, *v = x + p * c + first;
-
-            for (uint32_t i = 0; i < n; i++) {
-                s[i] += d[i];
-                q[i] += d[i] * v[i];
-            }
-        }
-        for (uint32_t i = 0; i < n; i++) {
-            sums[first + i] += s[i];
-            sums[c + first + i] += q[i];
-        }
-    }
-}
+#include "train/steps.h"
 
 static void set_affine(struct vn_norm *n, uint32_t i, const float *gamma, const float *beta)
 {
@@ -35,13 +11,13 @@ static void set_affine(struct vn_norm *n, uint32_t i, const float *gamma, const 
     n->bias[i] = beta[i] - n->mean[i] * n->scale[i];
 }
 
-void vn_norm_from_batch(struct vn_norm *n, uint32_t c, const double *sums, size_t count,
+void vn_norm_from_batch(struct vn_norm *n, uint32_t c, struct vn_sums sums, size_t count,
                         const float *gamma, const float *beta, float momentum, float *running_mean,
                         float *running_var)
 {
     for (uint32_t i = 0; i < c && count; i++) {
-        double mean = sums[i] / (double)count;
-        double var = fmax(sums[c + i] / (double)count - mean * mean, 0);
+        double mean = sums.plain[i] / (double)count;
+        double var = fmax(sums.product[i] / (double)count - mean * mean, 0);
 
         n->mean[i] = (float)mean;
         n->inv[i] = (float)(1 / sqrt(var + VN_NORM_EPS));
@@ -63,53 +39,98 @@ void vn_norm_from_running(struct vn_norm *n, uint32_t c, const float *gamma, con
 
 /* With xh = (x - mean) inv, and means over the batch:
  *     dx = gamma inv (dy - mean(dy) - xh mean(dy xh)) */
-void vn_norm_backward(const struct vn_norm *n, uint32_t c, const double *sums, size_t count,
-                      const float *gamma, float *dgamma, float *dbeta, float *coefficients)
+void vn_norm_backward(const struct vn_norm *n, uint32_t c, struct vn_sums sums, size_t count,
+                      const float *gamma, float *dgamma, float *dbeta, struct vn_norm_slope *slope)
 {
     for (uint32_t i = 0; i < c && count; i++) {
-        double sum_dy = sums[i];
-        double sum_dy_xh = (sums[c + i] - n->mean[i] * sum_dy) * n->inv[i];
+        double sum_dy = sums.plain[i];
+        double sum_dy_xh = (sums.product[i] - n->mean[i] * sum_dy) * n->inv[i];
         double a = (double)gamma[i] * n->inv[i];
         double b = -a * n->inv[i] * sum_dy_xh / (double)count;
 
         dgamma[i] += (float)sum_dy_xh;
         dbeta[i] += (float)sum_dy;
-        coefficients[i] = (float)a;
-        coefficients[c + i] = (float)b;
-        coefficients[2 * c + i] = (float)(-b * n->mean[i] - a * sum_dy / (double)count);
+        slope->a[i] = (float)a;
+        slope->b[i] = (float)b;
+        slope->c0[i] = (float)(-b * n->mean[i] - a * sum_dy / (double)count);
     }
 }
 
-void vn_norm_relu(const struct vn_norm *n, const float *x, size_t pixels, uint32_t c, float *out)
-{
-    for (size_t p = 0; p < pixels; p++, x += c, out += c)
-        for (uint32_t i = 0; i < c; i++) {
-            float v = n->scale[i] * x[i] + n->bias[i];
+/* --- passes over a row's pixels --------------------------------------------------------------- */
 
-            out[i] = v > 0 ? v : 0;
-        }
+static const struct vn_norm_loops *loops(void)
+{
+    return vn_steps_find(NULL)->norm;
 }
 
-void vn_norm_add(const struct vn_norm *n, const float *x, size_t pixels, uint32_t c, float *out)
+void vn_norm_sum(struct vn_plane p, const float *x, struct vn_sums sums)
 {
-    for (size_t p = 0; p < pixels; p++, x += c, out += c)
-        for (uint32_t i = 0; i < c; i++)
-            out[i] += n->scale[i] * x[i] + n->bias[i];
+    loops()->sum(p, x, sums);
 }
 
-void vn_norm_apply_backward(const float *coefficients, const float *dy, const float *x,
-                            size_t pixels, uint32_t c, float *out)
+void vn_norm_relu(struct vn_plane p, const struct vn_norm *n, const float *x, float *out)
 {
-    const float *a = coefficients, *b = a + c, *c0 = b + c;
-
-    for (size_t p = 0; p < pixels; p++, x += c, dy += c, out += c)
-        for (uint32_t i = 0; i < c; i++)
-            out[i] = a[i] * dy[i] + b[i] * x[i] + c0[i];
+    loops()->relu(p, n->scale, n->bias, x, out);
 }
 
-void vn_norm_mask(const struct vn_norm *n, const float *x, size_t pixels, uint32_t c, float *d)
+#define NUMBERS 4096 /* that several passes take while they are in the first-level cache */
+
+/* The next pixels of so many: NUMBERS / c. */
+static struct vn_plane some(struct vn_plane p, size_t first)
 {
-    for (size_t p = 0; p < pixels; p++, x += c, d += c)
-        for (uint32_t i = 0; i < c; i++)
-            d[i] = n->scale[i] * x[i] + n->bias[i] > 0 ? d[i] : 0;
+    size_t most = NUMBERS / p.c + 1;
+
+    if (first + most < p.pixels)
+        p.pixels = most;
+    else
+        p.pixels -= first;
+    return p;
+}
+
+void vn_norm_join(struct vn_plane p, uint32_t n, const struct vn_norm *const *norm,
+                  const float *const *x, const float *base, float *out)
+{
+    const struct vn_norm_loops *l = loops();
+    struct vn_plane now;
+
+    for (size_t first = 0; first < p.pixels; first += now.pixels) {
+        const size_t at = first * p.stride;
+
+        now = some(p, first);
+        for (uint32_t i = 0; i < n; i++)
+            l->add[i + 1 == n](now, norm[i]->scale, norm[i]->bias, x[i] + at, (i ? out : base) + at,
+                               out + at);
+    }
+}
+
+void vn_norm_join_back(struct vn_plane p, const float *y, float *d, uint32_t n,
+                       const float *const *x, const struct vn_sums *sums, double *work)
+{
+    const struct vn_norm_loops *l = loops();
+    struct vn_plane now;
+
+    memset(work, 0, p.c * sizeof *work);
+    for (size_t first = 0; first < p.pixels; first += now.pixels) {
+        const size_t at = first * p.stride;
+
+        now = some(p, first);
+        l->mask(now, y + at, d + at, work);
+        for (uint32_t i = 0; i < n; i++)
+            l->dot(now, d + at, x[i] + at, sums[i].product);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < p.c; k++)
+            sums[i].plain[k] += work[k];
+}
+
+void vn_norm_relu_back(struct vn_plane p, const struct vn_norm *n, const float *x, float *d,
+                       struct vn_sums sums)
+{
+    loops()->relu_back(p, n->scale, n->bias, x, d, sums);
+}
+
+void vn_norm_apply_slope(struct vn_plane p, const struct vn_norm_slope *s, const float *dy,
+                         const float *x, float *out)
+{
+    loops()->slope(p, s, dy, x, out);
 }

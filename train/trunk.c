@@ -5,72 +5,59 @@
 #include "engine/kernels.h"
 #include "train/trunk_parts.h"
 
-static int norm_new(struct vn_norm *n, uint32_t c)
+static int norm_new(struct norm *n, uint32_t c)
 {
-    n->mean = vn_floats_new(4 * (size_t)c);
-    if (!n->mean)
+    float *numbers = vn_floats_new(7 * (size_t)c);
+
+    if (!numbers)
         return -ENOMEM;
-    n->inv = n->mean + c;
-    n->scale = n->inv + c;
-    n->bias = n->scale + c;
+    n->n = (struct vn_norm){numbers, numbers + c, numbers + 2 * (size_t)c, numbers + 3 * (size_t)c};
+    numbers += 4 * (size_t)c;
+    n->back = (struct vn_norm_slope){numbers, numbers + c, numbers + 2 * (size_t)c};
     return 0;
 }
 
-static int branch_new(struct branch *r, const struct block *b, uint32_t rows)
+static void block_free(struct block *b)
 {
-    uint32_t ci = b->dims.ci, h = b->dims.h, co = b->dims.co;
-
-    r->place = malloc(rows * sizeof *r->place);
-    r->c1 = vn_floats_new(rows * b->pixels * h);
-    r->c2 = vn_floats_new(rows * b->pixels * co);
-    r->d1 = vn_floats_new(rows * b->pixels * h);
-    r->back1 = vn_floats_new(3 * (size_t)h);
-    r->back2 = vn_floats_new(3 * (size_t)co);
-    r->wt1 = vn_floats_new(9 * (size_t)ci * h);
-    r->wt2 = vn_floats_new(9 * (size_t)h * co);
-    if (!r->place || !r->c1 || !r->c2 || !r->d1 || !r->back1 || !r->back2 || !r->wt1 || !r->wt2)
-        return -ENOMEM;
-    return norm_new(&r->norm1, h) ? -ENOMEM : norm_new(&r->norm2, co);
-}
-
-static void branch_free(struct branch *r)
-{
-    free(r->place);
-    free(r->c1);
-    free(r->c2);
-    free(r->d1);
-    free(r->back1);
-    free(r->back2);
-    free(r->wt1);
-    free(r->wt2);
-    free(r->norm1.mean);
-    free(r->norm2.mean);
+    for (uint32_t g = 0; g < VN_GROUPS_MAX; g++) {
+        free(b->c2[g]);
+        free(b->norm2[g].n.mean);
+    }
+    free(b->norm1.n.mean);
+    free(b->c1);
+    free(b->d1);
+    free(b->y);
+    free(b->active);
+    vn_conv_plan_deinit(&b->conv1);
+    vn_conv_plan_deinit(&b->conv2);
 }
 
 struct vn_trunk *vn_trunk_free(struct vn_trunk *t)
 {
     if (!t)
         return NULL;
-    for (uint32_t b = 0; b < t->m; b++) {
-        for (uint32_t g = 0; g < t->g; g++)
-            branch_free(&t->block[b].branch[g]);
-        free(t->block[b].y);
-        vn_conv_plan_deinit(&t->block[b].conv1);
-        vn_conv_plan_deinit(&t->block[b].conv2);
-    }
+    for (uint32_t b = 0; b < t->m; b++)
+        block_free(&t->block[b]);
     free(t->stem.c);
     free(t->stem.y);
-    free(t->stem.norm.mean);
-    free(t->stem.back);
+    free(t->stem.norm.n.mean);
     vn_conv_plan_deinit(&t->stem.conv);
     free(t->dy[0]);
     free(t->dy[1]);
+    free(t->packed);
+    free(t->u);
     for (uint32_t i = 0; t->lane && i < t->threads; i++) {
         free(t->lane[i].pad1);
         free(t->lane[i].pad2);
-        free(t->lane[i].row);
+        free(t->lane[i].row1);
+        free(t->lane[i].row2);
+        free(t->lane[i].v);
+        free(t->lane[i].d);
+        free(t->lane[i].m);
+        free(t->lane[i].zeros);
         free(t->lane[i].dw);
         free(t->lane[i].sums);
+        free(t->lane[i].sum);
     }
     free(t->lane);
     free(t);
@@ -83,16 +70,29 @@ static size_t larger(size_t a, size_t b)
 }
 
 struct sizes {
-    size_t padded, activation, weights;
-    uint32_t width;
+    size_t padded, activation, weights, packed, u;
+    size_t rows;    /* of a strip: their hidden activations */
+    uint32_t width; /* channels of the widest operand */
+    size_t sums;
 };
 
-static void sizes_add(struct sizes *s, const struct vn_conv_plan *c)
+static void sizes_add_conv(struct sizes *s, const struct vn_conv_plan *c)
 {
     s->padded = larger(s->padded, larger(c->padded_x, c->padded_y));
     s->activation = larger(s->activation, larger((size_t)c->shape.h * c->shape.w * c->shape.ci,
                                                  (size_t)c->ho * c->wo * c->shape.co));
-    s->width = (uint32_t)larger(s->width, c->shape.co);
+    s->width = (uint32_t)larger(s->width, larger(c->shape.ci, c->shape.co));
+}
+
+static void sizes_add_block(struct sizes *s, const struct vn_trunk *t, const struct block *b)
+{
+    sizes_add_conv(s, &b->conv1);
+    sizes_add_conv(s, &b->conv2);
+    s->weights = larger(s->weights, vn_dw_floats(t, b));
+    s->packed = larger(s->packed, vn_weights_packed_floats(b));
+    s->u = larger(s->u, vn_weights_u_floats(t, b));
+    s->rows = larger(s->rows, b->grid.images * b->pixels * b->hidden);
+    s->sums = larger(s->sums, 2 * larger(b->hidden, (size_t)t->g * b->dims.co));
 }
 
 static int stem_new(struct vn_trunk *t, struct sizes *s)
@@ -105,14 +105,32 @@ static int stem_new(struct vn_trunk *t, struct sizes *s)
 
     if (r)
         return r;
-    sizes_add(s, &t->stem.conv);
+    sizes_add_conv(s, &t->stem.conv);
     s->weights = (size_t)shape.k * shape.k * shape.ci * shape.co;
+    s->sums = 2 * (size_t)shape.co;
     t->image_floats = (size_t)shape.h * shape.w * shape.ci;
     t->stem.pixels = (size_t)t->stem.conv.ho * t->stem.conv.wo;
     t->stem.c = vn_floats_new(t->max_rows * t->stem.pixels * shape.co);
     t->stem.y = vn_floats_new(t->max_rows * t->stem.pixels * shape.co);
-    t->stem.back = vn_floats_new(3 * (size_t)shape.co);
-    return !t->stem.c || !t->stem.y || !t->stem.back ? -ENOMEM : norm_new(&t->stem.norm, shape.co);
+    return !t->stem.c || !t->stem.y ? -ENOMEM : norm_new(&t->stem.norm, shape.co);
+}
+
+static int block_memory(const struct vn_trunk *t, struct block *b)
+{
+    const size_t pixels = t->max_rows * b->pixels;
+    int r = norm_new(&b->norm1, b->hidden);
+
+    b->c1 = vn_floats_new(pixels * b->hidden);
+    b->d1 = vn_floats_new(pixels * b->hidden);
+    b->y = vn_floats_new(pixels * b->dims.co);
+    b->active = calloc(t->max_rows, sizeof *b->active);
+    if (!b->c1 || !b->d1 || !b->y || !b->active)
+        return -ENOMEM;
+    for (uint32_t g = 0; g < t->g && !r; g++) {
+        b->c2[g] = vn_floats_new(pixels * b->dims.co);
+        r = b->c2[g] ? norm_new(&b->norm2[g], b->dims.co) : -ENOMEM;
+    }
+    return r;
 }
 
 static int block_new(struct vn_trunk *t, uint32_t i, uint32_t h, uint32_t w, struct sizes *s)
@@ -121,42 +139,57 @@ static int block_new(struct vn_trunk *t, uint32_t i, uint32_t h, uint32_t w, str
     int r;
 
     b->dims = vn_network_block(&t->network, i);
+    b->hidden = t->g * b->dims.h;
     r = vn_conv_plan_init(&b->conv1,
-                          &(struct vn_conv){h, w, b->dims.ci, b->dims.h, 3, b->dims.stride});
+                          &(struct vn_conv){h, w, b->dims.ci, b->hidden, 3, b->dims.stride});
     if (r)
         return r;
     r = vn_conv_plan_init(&b->conv2,
                           &(struct vn_conv){b->conv1.ho, b->conv1.wo, b->dims.h, b->dims.co, 3, 1});
     if (r)
         return r;
-    sizes_add(s, &b->conv1);
-    sizes_add(s, &b->conv2);
-    s->weights = larger(s->weights, (size_t)t->g * 9 * b->dims.h * (b->dims.ci + b->dims.co));
     b->pixels = (size_t)b->conv1.ho * b->conv1.wo;
-    b->y = vn_floats_new(t->max_rows * b->pixels * b->dims.co);
-    for (uint32_t g = 0; g < t->g && !r; g++)
-        r = branch_new(&b->branch[g], b, t->max_rows);
-    return !b->y ? -ENOMEM : r;
+    b->grid = vn_grid_of(b->conv1.ho, b->conv1.wo);
+    b->fast1 = vn_grid_pays(&b->conv1.shape);
+    b->fast2 = vn_grid_pays(&b->conv2.shape);
+    sizes_add_block(s, t, b);
+    return block_memory(t, b);
 }
 
-static int lanes_new(struct vn_trunk *t, const struct sizes *s)
+static int lane_init(struct lane *l, const struct vn_trunk *t, const struct sizes *s)
 {
-    t->sums_stride = 2 * (size_t)s->width;
-    t->lane = calloc(t->threads, sizeof *t->lane);
-    if (!t->lane)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < t->threads; i++) {
-        struct lane *l = &t->lane[i];
+    l->pad1 = vn_floats_new(s->padded);
+    l->pad2 = vn_floats_new(s->padded);
+    l->row1 = vn_floats_new(larger(s->rows, s->activation));
+    l->row2 = vn_floats_new(s->activation);
+    l->v = vn_floats_new(vn_positions_floats(VN_STRIP_TILES, s->width));
+    l->d = vn_floats_new(vn_positions_floats(VN_STRIP_TILES, s->width));
+    l->m = vn_floats_new(vn_positions_floats(VN_STRIP_TILES, s->width));
+    l->zeros = vn_floats_new(s->width);
+    l->dw = vn_floats_new(s->weights);
+    l->sums = calloc(t->n_sums, sizeof *l->sums);
+    l->sum = calloc(s->width, sizeof *l->sum);
+    return l->pad1 && l->pad2 && l->row1 && l->row2 && l->v && l->d && l->m && l->zeros && l->dw &&
+                   l->sums && l->sum
+               ? 0
+               : -ENOMEM;
+}
 
-        l->pad1 = vn_floats_new(s->padded);
-        l->pad2 = vn_floats_new(s->padded);
-        l->row = vn_floats_new(s->activation);
-        l->dw = vn_floats_new(s->weights);
-        l->sums = calloc(t->g * t->sums_stride, sizeof *l->sums);
-        if (!l->pad1 || !l->pad2 || !l->row || !l->dw || !l->sums)
-            return -ENOMEM;
-    }
-    return 0;
+static int shared_new(struct vn_trunk *t, const struct sizes *s)
+{
+    int r = 0;
+
+    t->n_sums = s->sums;
+    t->packed = vn_floats_new(s->packed);
+    t->u = vn_floats_new(s->u);
+    t->dy[0] = vn_floats_new(t->max_rows * s->activation);
+    t->dy[1] = vn_floats_new(t->max_rows * s->activation);
+    t->lane = calloc(t->threads, sizeof *t->lane);
+    if (!t->packed || !t->u || !t->dy[0] || !t->dy[1] || !t->lane)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < t->threads && !r; i++)
+        r = lane_init(&t->lane[i], t, s);
+    return r;
 }
 
 int vn_trunk_new(const struct vn_model *m, uint32_t input, bool agent, uint32_t max_rows,
@@ -173,6 +206,7 @@ int vn_trunk_new(const struct vn_model *m, uint32_t input, bool agent, uint32_t 
         vn_network_of_agent(m->network, &t->network);
     t->where = agent ? &m->layout->agent_trunk : &m->layout->trunk;
     t->input = input;
+    t->steps = vn_steps_find(NULL);
     t->g = t->network.groups;
     t->max_rows = max_rows;
     t->threads = threads;
@@ -184,13 +218,9 @@ int vn_trunk_new(const struct vn_model *m, uint32_t input, bool agent, uint32_t 
         r = block_new(t, i, before->ho, before->wo, &s);
     }
     if (!r)
-        r = lanes_new(t, &s);
+        r = shared_new(t, &s);
     if (r)
         return r;
-    t->dy[0] = vn_floats_new(max_rows * s.activation);
-    t->dy[1] = vn_floats_new(max_rows * s.activation);
-    if (!t->dy[0] || !t->dy[1])
-        return -ENOMEM;
     *ret_trunk = t;
     t = NULL;
     return 0;

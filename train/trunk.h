@@ -11,6 +11,8 @@
 
 #include "train/model.h"
 
+#define VN_THREADS_MAX 256
+
 struct vn_row {
     const uint8_t *order; /* (g) the task's order */
     const uint8_t *level; /* (m) levels 0 .. g */

@@ -58,6 +58,18 @@ static void plain_conv(const struct vn_conv *c, const float *x, const float *w, 
         }
 }
 
+/* The weights of the input gradient: (k k, Co, Ci). */
+static void pack_dx(const struct vn_conv_plan *p, const float *w, float *wt)
+{
+    uint32_t ci = p->shape.ci, co = p->shape.co;
+
+    for (uint32_t t = 0; t < p->shape.k * p->shape.k; t++)
+        for (uint32_t a = 0; a < ci; a++)
+            for (uint32_t b = 0; b < co; b++)
+                wt[((size_t)t * co + b) * ci + a] =
+                    w[((size_t)vn_conv_dx_tap(p, t) * ci + a) * co + b];
+}
+
 /* <dy, conv(x)> must equal <dx, x> and <dw, w>: the passes are adjoint, the map is linear. */
 static void check_conv(const struct vn_conv *c)
 {
@@ -77,8 +89,8 @@ static void check_conv(const struct vn_conv *c)
     dyp = vn_floats_new(p.padded_y);
     expected = calloc(ny, sizeof *expected);
     plain_conv(c, x, w, expected);
-    vn_conv_pad(x, c->h, c->w, c->ci, p.pad, xp);
-    vn_conv_forward(&p, xp, w, y);
+    vn_conv_pad(x, c->ci, c->h, c->w, c->ci, p.pad, xp);
+    vn_conv_forward(&p, xp, w, 0, c->co, y);
     for (size_t i = 0; i < ny; i++)
         /* k k Ci products of size about 1, each rounded: 1e-6 of the sum of their sizes */
         cr_assert(fabs(y[i] - expected[i]) < 1e-6 * c->k * c->k * c->ci + 1e-5,
@@ -88,8 +100,8 @@ static void check_conv(const struct vn_conv *c)
     for (size_t i = 0; i < ny; i++)
         value += dy[i] * expected[i];
     scale = sqrt((double)ny * c->k * c->k * c->ci);
-    vn_conv_pack_dx(&p, w, wt);
-    vn_conv_pad(dy, p.ho, p.wo, c->co, p.pad, dyp);
+    pack_dx(&p, w, wt);
+    vn_conv_pad(dy, c->co, p.ho, p.wo, c->co, p.pad, dyp);
     vn_conv_backward_x(&p, dyp, wt, false, dx);
     vn_conv_backward_w(&p, xp, dy, dw);
     cr_assert(fabs(dot(dx, x, nx) - value) < 1e-4 * scale, "dx %ux%u %u->%u k=%u s=%u", c->h, c->w,
@@ -159,15 +171,22 @@ Test(gradients, norm)
     float *x = random_floats(PIXELS * C), *dy = random_floats(PIXELS * C);
     float *gamma = random_floats(2 * C), *dgamma = vn_floats_new(2 * C);
     float *numbers = vn_floats_new(4 * C), *running = vn_floats_new(2 * C);
-    float *coefficients = vn_floats_new(3 * C), *dx = vn_floats_new(PIXELS * C);
+    float *slopes = vn_floats_new(3 * C), *dx = vn_floats_new(PIXELS * C);
+    const struct vn_plane plane = {PIXELS, C, C};
+    float *ones = vn_floats_new(PIXELS * C); /* outputs that are positive: ReLU passes all */
     struct vn_norm n = {numbers, numbers + C, numbers + 2 * C, numbers + 3 * C};
-    double forward[2 * C] = {0}, backward[2 * C] = {0};
+    struct vn_norm_slope slope = {slopes, slopes + C, slopes + 2 * C};
+    double numbers_of_sums[5 * C] = {0}, *sums = numbers_of_sums;
+    struct vn_sums forward = {sums, sums + C}, backward = {sums + 2 * C, sums + 3 * C};
+    const float *branch = x;
 
-    vn_norm_sum(forward, x, x, PIXELS, C);
+    for (size_t i = 0; i < PIXELS * C; i++)
+        ones[i] = 1;
+    vn_norm_sum(plane, x, forward);
     vn_norm_from_batch(&n, C, forward, PIXELS, gamma, gamma + C, 0.5f, running, running + C);
-    vn_norm_sum(backward, dy, x, PIXELS, C);
-    vn_norm_backward(&n, C, backward, PIXELS, gamma, dgamma, dgamma + C, coefficients);
-    vn_norm_apply_backward(coefficients, dy, x, PIXELS, C, dx);
+    vn_norm_join_back(plane, ones, dy, 1, &branch, &backward, sums + 4 * C);
+    vn_norm_backward(&n, C, backward, PIXELS, gamma, dgamma, dgamma + C, &slope);
+    vn_norm_apply_slope(plane, &slope, dy, x, dx);
     for (uint32_t k = 0; k < 40; k++) {
         float *at = k < 20 ? &x[vn_rng_below(&rng, PIXELS * C)] : &gamma[vn_rng_below(&rng, 2 * C)];
         float analytic = k < 20 ? dx[at - x] : dgamma[at - gamma], was = *at;
@@ -184,32 +203,38 @@ Test(gradients, norm)
     /* running statistics: half of the way from 0 to the batch's */
     cr_assert(fabs(running[3] - 0.5 * n.mean[3]) < 1e-6);
     free(x), free(dy), free(gamma), free(dgamma), free(numbers), free(running);
-    free(coefficients), free(dx);
+    free(slopes), free(dx), free(ones);
 }
 
 /* --- a whole network ------------------------------------------------------------------------- */
 
 static const char description[] =
     "{\"name\": \"tiny\", \"stem_width\": 6, \"groups\": 3,"
-    "\"inputs\": [{\"name\": \"a\", \"width\": 9, \"height\": 7, \"color\": \"rgb\", \"crop\": "
+    "\"inputs\": [{\"name\": \"a\", \"width\": %u, \"height\": %u, \"color\": \"rgb\", \"crop\": "
     "\"none\", \"resize\": \"bilinear\","
     "  \"mean\": [0, 0, 0], \"std\": [1, 1, 1], \"stem_kernel\": 3, \"stem_stride\": 1},"
     " {\"name\": \"b\", \"width\": 8, \"height\": 8, \"color\": \"gray\", \"crop\": \"none\", "
     "\"resize\": \"bilinear\","
     "  \"mean\": [0], \"std\": [1], \"stem_kernel\": 5, \"stem_stride\": 1}],"
     "\"stages\": [{\"blocks\": 1, \"width\": 6, \"stride\": 1, \"group_width\": 4},"
-    " {\"blocks\": 2, \"width\": 9, \"stride\": 2, \"group_width\": 5}],"
+    " {\"blocks\": 2, \"width\": 9, \"stride\": %u, \"group_width\": 5}],"
     "\"tasks\": [{\"name\": \"s\", \"input\": \"a\", \"labels\": [\"x\", \"y\", \"z\"]},"
     " {\"name\": \"t\", \"input\": \"b\", \"labels\": [\"u\", \"v\"]}],"
     "\"agent\": {\"kind\": \"%s\"}}";
 
-static struct vn_network *make_network(const char *kind)
+struct sides {
+    uint32_t width, height, stride; /* of input a; of the second stage */
+};
+
+static const struct sides usual = {9, 7, 2};
+
+static struct vn_network *make_network(const char *kind, struct sides s)
 {
     struct vn_network *n = NULL;
     struct vn_why why = {""};
     char text[2048];
 
-    snprintf(text, sizeof text, description, kind);
+    snprintf(text, sizeof text, description, s.width, s.height, s.stride, kind);
     cr_assert_eq(vn_network_parse(text, strlen(text), &why, &n), 0, "%s", why.text);
     return n;
 }
@@ -228,13 +253,13 @@ struct bench {
 
 static const uint8_t only_group[VN_GROUPS_MAX] = {0};
 
-static void bench_init(struct bench *b, const char *kind, uint32_t input, bool agent,
-                       uint32_t threads)
+static void bench_init(struct bench *b, const char *kind, struct sides sides, uint32_t input,
+                       bool agent, uint32_t threads)
 {
     struct vn_why why = {""};
     size_t image;
 
-    b->network = make_network(kind);
+    b->network = make_network(kind, sides);
     image = (size_t)b->network->inputs[input].width * b->network->inputs[input].height *
             vn_color_channels(b->network->inputs[input].color);
     cr_assert_eq(vn_model_new(b->network, 3, 0.5, &why, &b->model), 0);
@@ -293,12 +318,12 @@ static void check_tensor(struct bench *b, const struct vn_tensor *t)
     free(direction), free(was);
 }
 
-static void check_trunk(const char *kind, uint32_t input, bool agent)
+static void check_trunk(const char *kind, struct sides sides, uint32_t input, bool agent)
 {
     struct bench b = {0};
     uint32_t checked = 0;
 
-    bench_init(&b, kind, input, agent, 2);
+    bench_init(&b, kind, sides, input, agent, 2);
     bench_value(&b);
     vn_trunk_backward(b.trunk, b.model, b.dpooled);
     for (uint32_t i = 0; i < b.model->layout->n_tensors; i++) {
@@ -320,13 +345,25 @@ static void check_trunk(const char *kind, uint32_t input, bool agent)
 
 Test(gradients, trunk)
 {
-    check_trunk("uniform", 0, false);
-    check_trunk("uniform", 1, false);
+    check_trunk("uniform", usual, 0, false);
+    check_trunk("uniform", usual, 1, false);
 }
 
 Test(gradients, conv_agent_trunk)
 {
-    check_trunk("conv", 0, true);
+    check_trunk("conv", usual, 0, true);
+}
+
+/* The second stage has 2 x 2 pixels, too few for tiles: its convolutions go the direct way. */
+Test(gradients, trunk_of_tiny_images)
+{
+    check_trunk("uniform", (struct sides){8, 7, 4}, 0, false);
+}
+
+/* An image is more tiles than a strip: 9 x 8. */
+Test(gradients, trunk_of_large_images)
+{
+    check_trunk("uniform", (struct sides){33, 30, 2}, 0, false);
 }
 
 Test(gradients, trunk_does_not_depend_on_unused_groups)
@@ -334,7 +371,7 @@ Test(gradients, trunk_does_not_depend_on_unused_groups)
     struct bench b = {0};
     uint32_t g = 0;
 
-    bench_init(&b, "uniform", 0, false, 1);
+    bench_init(&b, "uniform", usual, 0, false, 1);
     /* only row 0 runs, at level 1 of task 0, whose first group is order[0] */
     memset(b.level[0], 1, 3);
     g = b.network->tasks[0].order[1];
@@ -355,7 +392,7 @@ Test(gradients, trunk_does_not_depend_on_unused_groups)
 
 Test(gradients, heads)
 {
-    struct vn_network *n = make_network("uniform");
+    struct vn_network *n = make_network("uniform", usual);
     struct vn_model *m = NULL;
     uint32_t width = vn_network_width(n);
     float *pooled = random_floats(2 * width), *dpooled = vn_floats_new(2 * width);
@@ -418,7 +455,7 @@ static double policy_value(const struct vn_model *m, const float *features, cons
 
 Test(gradients, policy)
 {
-    struct vn_network *n = make_network("shared");
+    struct vn_network *n = make_network("shared", usual);
     struct vn_model *m = NULL;
     uint32_t outputs = vn_agent_outputs(n), checked = 0;
     float *features = random_floats(vn_agent_features(n)),
