@@ -152,5 +152,6 @@ int model_warm_up(struct model *m, const struct config *c, struct vn_why *why)
         if (r)
             r = failed(&w, t, r);
     }
+    vn_store_release(m->store); /* what waits for work holds what it always needs and no more */
     return r;
 }

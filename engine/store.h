@@ -95,6 +95,10 @@ int vn_store_check(const struct vn_store *s, uint32_t part);
  * 5.14). 0, VN_STORE_E_CHECKSUM or a negative errno: it cannot be read. */
 int vn_store_warm(const struct vn_store *s, uint32_t part);
 
+/* Takes all but the always-needed part out of this process's memory again; the file cache keeps
+ * it, so that a later run finds it without reading the file. No run may be under way. */
+void vn_store_release(const struct vn_store *s);
+
 /* What is known of the parts. Without vn_store_check_at_use nothing is: all but `parts` are 0. */
 struct vn_store_checks {
     uint32_t parts, good, damaged;

@@ -98,6 +98,15 @@ int vn_store_warm(const struct vn_store *s, uint32_t part)
     return vn_store_is_unchecked(s, part) ? vn_store_check(s, part) : 0;
 }
 
+void vn_store_release(const struct vn_store *s)
+{
+    uint64_t fixed = (s->layout->fixed_bytes + VN_WINDOW_BYTES - 1) / VN_WINDOW_BYTES;
+
+    if (fixed * VN_WINDOW_BYTES < s->layout->data_bytes)
+        (void)madvise((void *)(s->data + fixed * VN_WINDOW_BYTES),
+                      s->layout->data_bytes - fixed * VN_WINDOW_BYTES, MADV_DONTNEED);
+}
+
 /* --- areas ------------------------------------------------------------------------------------ */
 
 struct areas {

@@ -129,6 +129,19 @@ def test_openblas_is_loaded_for_gemm_alone():
         check(abs(found["gemm"][2][name] - probability) < 1e-4, str(found))
 
 
+def test_waiting_holds_little_of_the_store():
+    """The warm-up reads and runs the default path, here the full one, and lets go of it."""
+    file = store("large")
+    with Daemon(file) as d, d.connect() as c:
+        ask = infer("big", image(8, 8), level=[8] * 6)
+        resident = [d.status().pss_file_bytes]
+        needed = c.call(infer=ask).infer.bytes.params_resident
+        resident.append(d.status().pss_file_bytes)
+        check(needed > 0.9 * os.path.getsize(file), f"the full path needs {needed}")
+        check(resident[0] < 0.1 * needed, f"{resident[0]} bytes of files before the first run")
+        check(resident[1] > 0.9 * needed, f"{resident[1]} of {needed} after it")  # it can be seen
+
+
 # --- the socket -----------------------------------------------------------------------------------
 
 
