@@ -192,6 +192,7 @@ void calls_abandon(struct client *c)
         else
             atomic_store(&j->cancel, true); /* the worker has it; it comes back soon */
     }
+    gauge_forget(&d->gauge, c);
     if (d->reload.client == c)
         d->reload.client = NULL;
 }
@@ -210,6 +211,30 @@ static void describe(struct client *c, uint64_t id, const char *name)
     }
     refuse_task(&r, m->network, name);
     reply_refusal(c, id, &r);
+}
+
+/* The memory's numbers take a moment; the rest is as it is now. */
+static int begin_status(struct client *c, uint64_t id, struct refusal *r)
+{
+    struct status_report report;
+    int error;
+
+    if (c->in_flight >= c->daemon->config->connection_inflight_limit)
+        return refuse_in_flight(r, c);
+    status_report(c->daemon, &report);
+    error = gauge_ask(&c->daemon->gauge, c, id, &report);
+    if (error)
+        return refuse(r, VIRTUALNET__CODE__INTERNAL, "reading the memory's numbers: %s",
+                      strerror(-error));
+    c->in_flight++;
+    return 0;
+}
+
+void calls_status_read(struct client *c, uint64_t id, const struct status_report *r)
+{
+    c->in_flight--;
+    reply_status(c, id, r);
+    client_drop_if_done(c);
 }
 
 /* --- reload ----------------------------------------------------------------------------------- */
@@ -313,8 +338,9 @@ static void answer_now(struct client *c, const Virtualnet__Request *message)
         describe(c, message->id, message->describe->task);
         return;
     case VIRTUALNET__REQUEST__CALL_STATUS:
-        reply_status(c, message->id);
-        return;
+        if (!begin_status(c, message->id, &r))
+            return;
+        break;
     case VIRTUALNET__REQUEST__CALL_RELOAD:
         if (!begin_reload(c, message->id, &r))
             return;

@@ -131,6 +131,11 @@ static void on_reloaded(void *context)
     calls_reload_finished(context);
 }
 
+static void on_gauge_idle(void *context)
+{
+    daemon_maybe_finish(context);
+}
+
 static bool workers_moved(void *context)
 {
     struct daemon *d = context;
@@ -160,12 +165,14 @@ static void close_handles(struct daemon *d)
     d->watching = false;
     service_close(&d->service);
     reload_deinit(&d->reload);
+    gauge_deinit(&d->gauge);
     pool_stop(&d->pool);
 }
 
 void daemon_maybe_finish(struct daemon *d)
 {
-    if (!d->stopping || d->finished || d->clients || d->ledger.running || d->reload.running)
+    if (!d->stopping || d->finished || d->clients || d->ledger.running || d->reload.running ||
+        d->gauge.running)
         return;
     d->finished = true;
     close_handles(d); /* with the last of them closed, the loop ends */
@@ -276,6 +283,9 @@ static int start(struct daemon *d, struct vn_why *why)
         return vn_because(why, r, "starting %llu workers: %s", (unsigned long long)c->workers,
                           strerror(-r));
     r = reload_init(&d->reload, &d->loop, c, on_reloaded, d);
+    if (r)
+        return vn_because(why, r, "starting: %s", strerror(-r));
+    r = gauge_init(&d->gauge, &d->loop, calls_status_read, on_gauge_idle, d);
     if (r)
         return vn_because(why, r, "starting: %s", strerror(-r));
     watch_signals(d);

@@ -4,6 +4,7 @@
  * loop      all of struct daemon: listener, clients, queue, ledger, counters, model references
  * worker n  one job and one session (worker.h)
  * loader    while a reload is on: the model it is making (reload.h)
+ * reader    while a Status waits: the numbers it reads (gauge.h)
  * The loop never computes and never waits for a worker. */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include <uv.h>
 
 #include "daemon/config.h"
+#include "daemon/gauge.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
 #include "daemon/model.h"
@@ -67,6 +69,7 @@ struct daemon {
     uint32_t ahead;      /* jobs in the queue that the pool has, too: they are next */
     struct model *model; /* counted; new requests are for this one */
     struct reload reload;
+    struct gauge gauge;
     uint64_t counters[N_COUNTERS];
     uint64_t started_ns;
     uint64_t fixed_bytes;         /* PSS, loaded and before the first run */

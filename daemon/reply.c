@@ -225,13 +225,13 @@ void reply_job(struct client *c, const struct job *j)
 
 /* --- status and reload ------------------------------------------------------------------------ */
 
-void reply_status(struct client *c, uint64_t id)
+void reply_status(struct client *c, uint64_t id, const struct status_report *r)
 {
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
     Virtualnet__StatusResponse status;
     struct status_counters counters;
 
-    status_fill(c->daemon, &counters, &status);
+    status_fill(c->daemon, r, &counters, &status);
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_STATUS;
     response.status = &status;

@@ -13,6 +13,7 @@
 struct client;
 struct job;
 struct model;
+struct status_report;
 
 /* Why a request was not served: a code, a sentence, and the numbers that matter. */
 struct refusal {
@@ -39,7 +40,7 @@ void reply_job(struct client *c, const struct job *j);
 /* Describes one task, or all when task < 0 (describe.c). */
 void reply_describe(struct client *c, uint64_t id, const struct model *m, int task);
 
-void reply_status(struct client *c, uint64_t id);
+void reply_status(struct client *c, uint64_t id, const struct status_report *r);
 void reply_reloaded(struct client *c, uint64_t id, const struct model *m);
 
 /* For the functions above: sends what fits into a frame and counts it, else says so. */

@@ -1,105 +1,127 @@
 #include "daemon/status.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/daemon.h"
 
-struct status_memory status_memory(void)
+/* The text of a small file of the kernel's, "" when it cannot be read. No stdio: it would make heap
+ * for the thread that calls this. */
+static void read_file(const char *file, char *text, size_t size)
 {
-    _cleanup_(vn_fclosep) FILE *f = fopen("/proc/self/smaps_rollup", "re");
-    struct status_memory m = {0};
-    char line[128];
-    unsigned long long kib;
+    _cleanup_(vn_closep) int fd = open(file, O_RDONLY | O_CLOEXEC);
+    size_t used = 0;
+    ssize_t n = 0;
 
-    while (f && fgets(line, sizeof line, f)) {
-        if (sscanf(line, "Pss: %llu", &kib) == 1)
-            m.pss = kib * 1024;
-        else if (sscanf(line, "Pss_Anon: %llu", &kib) == 1)
-            m.pss_anon = kib * 1024;
-        else if (sscanf(line, "Pss_File: %llu", &kib) == 1)
-            m.pss_file += kib * 1024;
-        else if (sscanf(line, "Pss_Shmem: %llu", &kib) == 1) /* files on tmpfs */
-            m.pss_file += kib * 1024;
-        else if (sscanf(line, "Rss: %llu", &kib) == 1)
-            m.rss = kib * 1024;
-    }
-    return m;
+    while (fd >= 0 && (n = read(fd, text + used, size - 1 - used)) > 0)
+        used += (size_t)n;
+    text[used] = 0;
 }
 
-/* One number in a file; 0 when it cannot be read. */
-static uint64_t read_number(const char *file)
+/* The number behind "\nname:", 0 when there is none. */
+static uint64_t find_kib(const char *text, const char *name)
 {
-    _cleanup_(vn_fclosep) FILE *f = fopen(file, "re");
-    unsigned long long n;
+    char key[32];
+    const char *at;
 
-    return f && fscanf(f, "%llu", &n) == 1 ? n : 0;
+    snprintf(key, sizeof key, "\n%s:", name);
+    at = strstr(text, key);
+    return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
 }
 
-/* Lines are "0::/path" for the unified hierarchy, "7:memory:/path" for the older one. */
-uint64_t status_cgroup_bytes(void)
+/* memory.current of the control group (v2), or memory.usage_in_bytes (v1). Lines are "0::/path" for
+ * the unified hierarchy, "7:memory:/path" for the older one. */
+static uint64_t cgroup_bytes(void)
 {
-    _cleanup_(vn_fclosep) FILE *f = fopen("/proc/self/cgroup", "re");
-    char line[512], file[640];
+    char text[4096], file[640], number[32], *next = NULL;
     uint64_t bytes = 0;
 
-    while (f && !bytes && fgets(line, sizeof line, f)) {
-        char *path = strrchr(line, ':');
+    read_file("/proc/self/cgroup", text, sizeof text);
+    for (char *line = strtok_r(text, "\n", &next); line && !bytes;
+         line = strtok_r(NULL, "\n", &next)) {
+        const char *path = strrchr(line, ':');
 
-        line[strcspn(line, "\n")] = 0;
         if (!strncmp(line, "0::/", 4))
             snprintf(file, sizeof file, "/sys/fs/cgroup%s/memory.current", path + 1);
         else if (strstr(line, ":memory:"))
             snprintf(file, sizeof file, "/sys/fs/cgroup/memory%s/memory.usage_in_bytes", path + 1);
         else
             continue;
-        bytes = read_number(file);
+        read_file(file, number, sizeof number);
+        bytes = strtoull(number, NULL, 10);
     }
     return bytes;
 }
 
-static void fill_counters(const struct daemon *d, struct status_counters *c,
-                          Virtualnet__StatusResponse *s)
+struct status_memory status_memory(void)
+{
+    char text[4096];
+
+    read_file("/proc/self/smaps_rollup", text, sizeof text);
+    return (struct status_memory){
+        .pss = find_kib(text, "Pss"),
+        .pss_anon = find_kib(text, "Pss_Anon"),
+        /* files on tmpfs count as shared memory */
+        .pss_file = find_kib(text, "Pss_File") + find_kib(text, "Pss_Shmem"),
+        .rss = find_kib(text, "Rss"),
+        .cgroup = cgroup_bytes(),
+    };
+}
+
+void status_report(const struct daemon *d, struct status_report *ret_report)
 {
     _Static_assert(N_COUNTERS <= STATUS_COUNTERS_MAX, "every counter has a place in the reply");
 
+    *ret_report = (struct status_report){
+        .promised_bytes = d->ledger.promised,
+        .queue_length = d->queue.length,
+        .running = daemon_running(d),
+        .connections = d->n_clients,
+    };
+    memcpy(ret_report->counters, d->counters, sizeof d->counters);
+}
+
+static void fill_counters(const struct status_report *r, struct status_counters *c,
+                          Virtualnet__StatusResponse *s)
+{
     for (size_t i = 0; i < N_COUNTERS; i++) {
         virtualnet__counter__init(&c->counter[i]);
         c->counter[i].name = (char *)counter_names[i];
-        c->counter[i].value = d->counters[i];
+        c->counter[i].value = r->counters[i];
         c->list[i] = &c->counter[i];
     }
     s->counter = c->list;
     s->n_counter = N_COUNTERS;
 }
 
-void status_fill(const struct daemon *d, struct status_counters *c,
+void status_fill(const struct daemon *d, const struct status_report *r, struct status_counters *c,
                  Virtualnet__StatusResponse *ret_status)
 {
-    struct vn_store_checks checks = model_checks(d->model);
-    struct status_memory m = status_memory();
+    const struct vn_store_checks checks = model_checks(d->model);
 
     virtualnet__status_response__init(ret_status);
     ret_status->version = (char *)VN_VERSION;
     ret_status->store = (char *)d->model->network->name;
     ret_status->uptime_ns = vn_now_ns() - d->started_ns;
-    ret_status->promised_bytes = d->ledger.promised;
+    ret_status->promised_bytes = r->promised_bytes;
     ret_status->fixed_bytes = d->fixed_bytes;
-    ret_status->pss_bytes = m.pss;
-    ret_status->pss_anon_bytes = m.pss_anon;
-    ret_status->pss_file_bytes = m.pss_file;
-    ret_status->rss_bytes = m.rss;
-    ret_status->cgroup_bytes = status_cgroup_bytes();
-    ret_status->queue_length = d->queue.length;
+    ret_status->pss_bytes = r->memory.pss;
+    ret_status->pss_anon_bytes = r->memory.pss_anon;
+    ret_status->pss_file_bytes = r->memory.pss_file;
+    ret_status->rss_bytes = r->memory.rss;
+    ret_status->cgroup_bytes = r->memory.cgroup;
+    ret_status->queue_length = r->queue_length;
     ret_status->queue_limit = d->queue.limit;
-    ret_status->running = daemon_running(d);
+    ret_status->running = r->running;
     ret_status->workers = d->pool.n_workers;
-    ret_status->connections = d->n_clients;
+    ret_status->connections = r->connections;
     ret_status->parts = checks.parts;
     ret_status->parts_verified = checks.good;
     ret_status->parts_damaged = checks.damaged;
-    fill_counters(d, c, ret_status);
+    fill_counters(r, c, ret_status);
 }

@@ -10,12 +10,11 @@ struct daemon;
 /* Bytes; 0 where the kernel does not say. PSS counts a page shared with n processes as 1/n. */
 struct status_memory {
     uint64_t pss, pss_anon, pss_file, rss;
+    uint64_t cgroup; /* what the control group is charged */
 };
 
+/* Takes milliseconds in a large process; the Status call leaves it to a thread (gauge.h). */
 struct status_memory status_memory(void);
-
-/* memory.current of the control group (v2), or memory.usage_in_bytes (v1). */
-uint64_t status_cgroup_bytes(void);
 
 /* The largest number of counters that status_fill sets. */
 #define STATUS_COUNTERS_MAX 32
@@ -25,6 +24,18 @@ struct status_counters {
     Virtualnet__Counter *list[STATUS_COUNTERS_MAX];
 };
 
+/* What changes from moment to moment, as it was when the request came; the memory's numbers are read
+ * after that. */
+struct status_report {
+    struct status_memory memory;
+    uint64_t promised_bytes;
+    uint32_t queue_length, running, connections;
+    uint64_t counters[STATUS_COUNTERS_MAX];
+};
+
+/* All but the memory's numbers. */
+void status_report(const struct daemon *d, struct status_report *ret_report);
+
 /* Fills the reply; its strings and counters borrow d and c. */
-void status_fill(const struct daemon *d, struct status_counters *c,
+void status_fill(const struct daemon *d, const struct status_report *r, struct status_counters *c,
                  Virtualnet__StatusResponse *ret_status);

@@ -2,9 +2,10 @@
 
 import math
 import random
+import signal
 import sys
 
-from harness import (Daemon, check, counters, image, infer, main, pb, store)
+from harness import Daemon, check, counters, expect_error, image, infer, main, pb, store, until
 
 TASKS = ["garment", "warm", "digit"]
 
@@ -229,6 +230,48 @@ def test_status():
         # The kernel rounds each to a KiB, and counts a little shared memory apart.
         check(abs(s.pss_anon_bytes + s.pss_file_bytes - s.pss_bytes) < 1 << 20, str(s))
         check(s.uptime_ns > 0, str(s))
+
+
+def test_status_does_not_hold_others_up():
+    """Its numbers are read beside the loop: what can be answered at once overtakes it."""
+    with small() as d, d.connect() as c:
+        c.send_bytes(c.request(status=pb.StatusRequest(), id=1) +
+                     c.request(describe=pb.DescribeRequest(), id=2))
+        check([c.receive().id for _ in range(2)] == [2, 1], "the loop read the numbers itself")
+
+
+def test_many_ask_for_status():
+    """Each is answered, with numbers that are read after it asked; the limit holds for them."""
+    with small() as d, d.connect() as c, d.connect() as other:
+        ask = c.request(status=pb.StatusRequest(), id=5)
+        c.send_bytes(ask * 20)
+        other.send_bytes(ask * 3)
+        replies = [c.receive() for _ in range(20)]
+        kinds = [r.WhichOneof("result") for r in replies]
+        check(kinds.count("status") == 16 and kinds.count("error") == 4, str(kinds))
+        for r in replies:
+            if r.WhichOneof("result") == "error":
+                e = expect_error(r, pb.BUSY, "connection_inflight_limit is 16")
+                check((e.limit_name, e.limit, e.current) == ("connection_inflight_limit", 16, 16),
+                      str(e))
+        check(all(other.receive().status.pss_bytes > 0 for _ in range(3)), "no numbers")
+        n = counters(d.status())
+        check((n["status_ok"], n["busy"], n["requests_received"]) == (19, 4, 24), str(n))
+
+
+def test_who_asked_for_status_leaves():
+    with small() as d:
+        for _ in range(50):
+            with d.connect() as c:
+                c.send_bytes(c.request(status=pb.StatusRequest()) * 5)
+        until(lambda: d.status().connections == 1)
+        n = counters(d.status())
+        outcomes = n["status_ok"] + n["abandoned"]
+        check(n["requests_received"] == outcomes + 1, str(n))
+        with d.connect() as c:
+            c.send_bytes(c.request(status=pb.StatusRequest()) * 5)
+            d.process.send_signal(signal.SIGTERM)
+            check(d.wait() == 0, "exit status")
 
 
 def test_answer_longer_than_a_frame():

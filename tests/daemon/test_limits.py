@@ -174,11 +174,16 @@ def test_deadline_while_deciding():
 
 
 def test_answers_overtake():
+    """The small run is done first by far, unless this machine has no processor for it."""
     with large(workers=2) as d, d.connect() as c:
-        c.send_bytes(c.request(infer=slow(), id=1) + c.request(infer=slow(LOW), id=2) +
-                     c.request(describe=pb.DescribeRequest(), id=3))
-        ids = [c.receive().id for _ in range(3)]
-        check(ids == [3, 2, 1], f"order {ids}")
+        for _ in range(20):
+            c.send_bytes(c.request(infer=slow(), id=1) + c.request(infer=slow(LOW), id=2) +
+                         c.request(describe=pb.DescribeRequest(), id=3))
+            ids = [c.receive().id for _ in range(3)]
+            check(ids[0] == 3 and sorted(ids) == [1, 2, 3], f"order {ids}")
+            if ids == [3, 2, 1]:
+                return
+        check(False, "never")
 
 
 def test_many_clients_same_answers():
@@ -261,30 +266,32 @@ def test_killed_client():
             check(c.call(infer=slow(LOW)).infer.label, "no answer")
 
 
+def memory_while_next(d, c):
+    """(running, waiting, promised) while a request is next behind one of c's, and after its client
+    left, both while that one runs, unless this machine is busy."""
+    ask_at_once(c, 1, infer=slow())
+    with d.connect() as other:
+        other.send_bytes(other.request(infer=slow()) + other.request(status=pb.StatusRequest()))
+        r = other.receive()
+        before = r.status if r.WhichOneof("result") == "status" else other.receive().status
+    after = d.status()
+    check(c.receive().infer.label, "no answer")
+    until(lambda: d.status().running == 0)
+    return [(s.running, s.queue_length, s.promised_bytes) for s in (before, after)]
+
+
 def test_client_leaves_while_its_request_is_next():
     """A worker has it already, behind what it runs; it is taken back."""
     with large() as d, d.connect() as c:
         need = c.call(plan=slow()).infer.bytes.total
-        ask_at_once(c, 2, infer=slow())
-        with d.connect() as other:
-            other.send_bytes(other.request(infer=slow()) * 3)
-            until(lambda: d.status().queue_length == 4)
-        # Of the first connection one runs and one is next; the other's are gone.
-        until(lambda: d.status().connections == 2)
-        check(c.receive().infer.label, "no answer")
-        with d.connect() as other:
-            other.send_bytes(other.request(infer=slow()))
-            until(lambda: d.status().queue_length == 1)
-            s = d.status()
-            check((s.running, s.promised_bytes) == (1, 2 * need), str(s))
-        until(lambda: d.status().queue_length == 0)
-        s = d.status()
-        check((s.running, s.promised_bytes) in ((1, need), (0, 0)), str(s))
-        check(c.receive().infer.label, "no answer")
-        until(lambda: d.status().running == 0)
+        seen = []
+        while [(1, 1, 2 * need), (1, 0, need)] not in seen:
+            check(len(seen) < 100, str(seen))
+            seen.append(memory_while_next(d, c))
         s = d.status()
         n = counters(s)
-        check((n["infer_ok"], n["abandoned"], s.promised_bytes) == (2, 4, 0), str(s))
+        check(n["infer_ok"] + n["abandoned"] == 2 * len(seen), str(n))
+        check((s.queue_length, s.promised_bytes) == (0, 0), str(s))
 
 
 def test_worker_goes_on_without_the_loop():
