@@ -42,7 +42,7 @@ int gauge_init(struct gauge *g, uv_loop_t *loop,
                void (*answer)(struct client *c, uint64_t id, const struct status_report *r),
                void (*idle)(void *context), void *context);
 
-/* The client is answered later, with this report and the memory's numbers. 0 or a negative errno. */
+/* The client is answered later: this report with the memory's numbers. 0 or a negative errno. */
 int gauge_ask(struct gauge *g, struct client *c, uint64_t id, const struct status_report *report);
 
 /* The client is gone. */

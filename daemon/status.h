@@ -24,8 +24,8 @@ struct status_counters {
     Virtualnet__Counter *list[STATUS_COUNTERS_MAX];
 };
 
-/* What changes from moment to moment, as it was when the request came; the memory's numbers are read
- * after that. */
+/* What changes from moment to moment, as it was when the request came; the memory's numbers are
+ * read after that. */
 struct status_report {
     struct status_memory memory;
     uint64_t promised_bytes;
