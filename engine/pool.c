@@ -62,9 +62,9 @@ static void wake(struct vn_pool *p, _Atomic uint32_t *number)
 }
 
 /* Returns when the number is no longer `old`. */
-static void wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t old)
+static void wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t old, uint64_t spin_ns)
 {
-    const uint64_t until = vn_now_ns() + VN_POOL_SPIN_NS;
+    const uint64_t until = vn_now_ns() + spin_ns;
 
     while (atomic_load(number) == old) {
         for (int i = 0; i < 4; i++) /* looks are cheap beside the clock */
@@ -101,7 +101,7 @@ static void *help(void *argument)
     struct vn_pool *p = h->pool;
 
     for (uint32_t turn = 0; !atomic_load(&p->stop);) {
-        wait_change(p, &p->turn, turn);
+        wait_change(p, &p->turn, turn, VN_POOL_SPIN_NS);
         turn = atomic_load(&p->turn);
         if (!go_in(p))
             continue;
@@ -175,7 +175,7 @@ static void run_turn(struct vn_pool *p)
     wake(p, &p->turn);
     take_items(p, 0);
     for (inside = atomic_fetch_and(&p->door, ~OPEN) & ~OPEN; inside; inside = atomic_load(&p->door))
-        wait_change(p, &p->door, inside);
+        wait_change(p, &p->door, inside, VN_POOL_SPIN_CALLER_NS);
 }
 
 void vn_pool_run(struct vn_pool *p, uint32_t items,

@@ -3,9 +3,11 @@
  * Work comes in items. Each thread begins with its own share of them, the same one for the same
  * number of items, so that it finds in its cache what it wrote in the turn before, and goes on
  * with what others have left. A helper that is late finds less to do or nothing, and nobody waits
- * for it: the caller never does worse than alone. Between two pieces of work a helper looks for the
- * next one for VN_POOL_SPIN_NS and then sleeps; the caller waits for items that helpers still work
- * on in the same manner. One caller at a time. */
+ * for it: the caller never does worse than alone. One caller at a time.
+ *
+ * Between two pieces of work a helper looks for the next one for VN_POOL_SPIN_NS and then sleeps.
+ * The caller looks longer for the end of items that helpers compute at that moment, as being woken
+ * would cost it more, and then sleeps, too. */
 #pragma once
 
 #include <stdint.h>
@@ -14,7 +16,8 @@
 
 #define VN_POOL_THREADS_MAX 64
 #define VN_POOL_ITEMS_MAX 1024 /* at once; more are done in several turns */
-#define VN_POOL_SPIN_NS 5000   /* about what it costs to wake a sleeping thread */
+#define VN_POOL_SPIN_NS 5000
+#define VN_POOL_SPIN_CALLER_NS 50000 /* what it may cost to be woken */
 
 struct vn_pool;
 
