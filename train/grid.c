@@ -16,23 +16,28 @@ static uint32_t round_up(uint32_t n, uint32_t to)
     return (n + to - 1) / to * to;
 }
 
-struct vn_grid vn_grid_of(uint32_t h, uint32_t w)
+static uint32_t tiles_across(uint32_t side)
 {
-    struct vn_grid g = {.h = h, .w = w, .across = (w + OUT - 1) / OUT};
+    return (side + OUT - 1) / OUT;
+}
 
-    g.tiles = g.across * ((h + OUT - 1) / OUT);
-    g.part = least(g.tiles, VN_STRIP_TILES);
-    g.images = g.tiles < VN_STRIP_TILES ? VN_STRIP_TILES / g.tiles : 1;
+struct vn_grid vn_grid_of(uint32_t h, uint32_t w, uint32_t channels)
+{
+    const uint32_t fits = least(VN_STRIP_TILES, channels < 64 ? 32 : channels / 2);
+    struct vn_grid g = {.h = h, .w = w, .across = tiles_across(w)};
+
+    g.tiles = g.across * tiles_across(h);
+    g.part = least(g.tiles, fits);
+    g.images = least(g.tiles < fits ? fits / g.tiles : 1, VN_STRIP_IMAGES);
     return g;
 }
 
 /* Transforms cost about a third of the products; weights are transformed once for a batch. */
 bool vn_grid_pays(const struct vn_conv *c)
 {
-    const struct vn_grid g = vn_grid_of(c->h, c->w);
+    const uint64_t tiles = (uint64_t)tiles_across(c->h) * tiles_across(c->w);
 
-    return c->k == 3 && c->stride == 1 &&
-           (uint64_t)POSITIONS * 4 * g.tiles < (uint64_t)9 * 3 * c->h * c->w;
+    return c->k == 3 && c->stride == 1 && POSITIONS * 4 * tiles < (uint64_t)9 * 3 * c->h * c->w;
 }
 
 /* --- operands --------------------------------------------------------------------------------- */

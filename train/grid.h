@@ -8,16 +8,20 @@
 #include "engine/kernels.h"
 #include "train/steps.h"
 
-#define VN_STRIP_TILES 64
+#define VN_STRIP_TILES 128 /* at most */
+
+#define VN_STRIP_IMAGES 64
 
 struct vn_grid {
     uint32_t h, w;          /* of the image and of the result */
     uint32_t across, tiles; /* of an image */
-    uint32_t images;        /* of a strip */
+    uint32_t images;        /* of a strip, at most VN_STRIP_IMAGES */
     uint32_t part;          /* tiles of an image in a strip */
 };
 
-struct vn_grid vn_grid_of(uint32_t h, uint32_t w);
+/* channels: of the widest operand. Many take longer strips, as the gradients of the weights that
+ * each strip adds to are large; few take shorter ones, whose operands stay in cache. */
+struct vn_grid vn_grid_of(uint32_t h, uint32_t w, uint32_t channels);
 
 /* Whether it takes fewer multiplications, transforms included, than the direct way. */
 bool vn_grid_pays(const struct vn_conv *c);

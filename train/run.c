@@ -93,7 +93,7 @@ static double quick_validation(struct run *run, uint32_t level)
 }
 
 static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
-                      const struct vn_step_result *r, double seconds)
+                      const struct vn_step_result *r, double seconds, double flops)
 {
     uint32_t groups = run->config->network->groups;
     double n = (double)(r->n ? r->n : 1);
@@ -109,26 +109,29 @@ static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
     if (leg->phase != VN_PHASE_AGENT && run->validation)
         fprintf(run->log, ", \"validation_full\": %.4f, \"validation_half\": %.4f",
                 quick_validation(run, groups), quick_validation(run, (groups + 1) / 2));
-    fprintf(run->log, ", \"images_per_s\": %.0f, \"seconds\": %.1f}\n", n / seconds,
+    fprintf(run->log, ", \"images_per_s\": %.1f, \"gflop_per_s\": %.1f, \"seconds\": %.1f}\n",
+            n / seconds, flops / seconds / 1e9,
             (double)(vn_now_ns() - run->started_ns) / VN_NS_PER_S);
     fflush(run->log);
 }
 
 /* --- one epoch -------------------------------------------------------------------------------- */
 
+/* gflops: a second. */
 static void show(struct vn_meter *meter, const struct leg *leg, uint64_t epoch, uint64_t done,
-                 uint64_t all, const struct vn_step_result *r)
+                 uint64_t all, const struct vn_step_result *r, double gflops)
 {
-    char label[64], note[64];
+    char label[64], note[96];
     double n = (double)(r->n ? r->n : 1);
 
     snprintf(label, sizeof label, "%s %llu/%llu", vn_phase_names[leg->phase],
              (unsigned long long)(epoch - leg->first + 1), (unsigned long long)leg->epochs);
     if (leg->phase == VN_PHASE_AGENT)
-        snprintf(note, sizeof note, " reward %.3f density %.2f", r->reward / n, r->density / n);
+        snprintf(note, sizeof note, " reward %.3f density %.2f %.0f GFLOP/s", r->reward / n,
+                 r->density / n, gflops);
     else
-        snprintf(note, sizeof note, " loss %.3f/%.3f acc %.1f %%", r->loss / n, r->mixed_loss / n,
-                 100 * r->correct / n);
+        snprintf(note, sizeof note, " loss %.3f/%.3f acc %.1f %% %.0f GFLOP/s", r->loss / n,
+                 r->mixed_loss / n, 100 * r->correct / n, gflops);
     vn_meter_show(meter, label, done, all, note);
 }
 
@@ -160,6 +163,7 @@ static int run_epoch(struct run *run, const struct leg *leg, uint64_t epoch, uin
     struct vn_meter meter;
     struct vn_epoch e;
     uint64_t start = vn_now_ns();
+    double before = vn_trainer_flops(run->trainer), flops;
     int r = vn_epoch_init(&e, run->trainer->corpus, c->seed, epoch, batch);
 
     if (r)
@@ -172,7 +176,9 @@ static int run_epoch(struct run *run, const struct leg *leg, uint64_t epoch, uin
     vn_meter_start(&meter, "images/s", first_step * batch, run->options->quiet);
     for (uint64_t step = first_step; step < e.n_steps && !r; step++) {
         take_step(run, leg, epoch, &e, (uint32_t)step, &result);
-        show(&meter, leg, epoch, (step + 1) * batch, (uint64_t)e.n_steps * batch, &result);
+        flops = vn_trainer_flops(run->trainer) - before;
+        show(&meter, leg, epoch, (step + 1) * batch, (uint64_t)e.n_steps * batch, &result,
+             flops / (double)(vn_now_ns() - start + 1));
         if (!isfinite(result.loss + result.mixed_loss + result.reward))
             r = vn_because(run->why, VN_RUN_E_DIVERGED,
                            "the loss is no number any more in %s epoch %llu: lower \"rate\"; the "
@@ -192,7 +198,8 @@ static int run_epoch(struct run *run, const struct leg *leg, uint64_t epoch, uin
         return r;
     if (!agent && epoch + 1 == leg->first + leg->epochs)
         vn_backbone_finish(run->trainer);
-    log_epoch(run, leg, epoch, &result, (double)(vn_now_ns() - start) / VN_NS_PER_S);
+    log_epoch(run, leg, epoch, &result, (double)(vn_now_ns() - start) / VN_NS_PER_S,
+              vn_trainer_flops(run->trainer) - before);
     return save(run, epoch + 1, 0);
 }
 

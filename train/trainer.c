@@ -69,3 +69,15 @@ int vn_trainer_new(const struct vn_train_config *c, const char *data_folder, uin
     t = NULL;
     return 0;
 }
+
+double vn_trainer_flops(const struct vn_trainer *t)
+{
+    double sum = 0;
+
+    for (uint32_t i = 0; i < t->config->network->n_inputs; i++) {
+        sum += vn_trunk_flops(t->trunk[i]);
+        if (t->agent_trunk[i])
+            sum += vn_trunk_flops(t->agent_trunk[i]);
+    }
+    return sum;
+}

@@ -82,6 +82,9 @@ void vn_search_step(struct vn_trainer *t, uint32_t input, const struct vn_sample
  * full and random mixed paths, on training images without augmentation. */
 void vn_backbone_finish(struct vn_trainer *t);
 
+/* Of all trunks so far: vn_trunk_flops. */
+double vn_trainer_flops(const struct vn_trainer *t);
+
 /* The trainer's own evaluation: accuracy of n samples of one input at a uniform level, running
  * statistics; for tests and the log. Returns the number of correct answers. */
 uint32_t vn_trainer_evaluate(struct vn_trainer *t, const struct vn_corpus *corpus, uint32_t input,

@@ -149,7 +149,8 @@ static int block_new(struct vn_trunk *t, uint32_t i, uint32_t h, uint32_t w, str
     if (r)
         return r;
     b->pixels = (size_t)b->conv1.ho * b->conv1.wo;
-    b->grid = vn_grid_of(b->conv1.ho, b->conv1.wo);
+    b->grid = vn_grid_of(b->conv1.ho, b->conv1.wo,
+                         (uint32_t)larger(larger(b->dims.ci, b->dims.co), b->hidden));
     b->fast1 = vn_grid_pays(&b->conv1.shape);
     b->fast2 = vn_grid_pays(&b->conv2.shape);
     sizes_add_block(s, t, b);
@@ -224,4 +225,9 @@ int vn_trunk_new(const struct vn_model *m, uint32_t input, bool agent, uint32_t 
     *ret_trunk = t;
     t = NULL;
     return 0;
+}
+
+double vn_trunk_flops(const struct vn_trunk *t)
+{
+    return t->flops;
 }

@@ -39,3 +39,7 @@ void vn_trunk_forward(struct vn_trunk *t, struct vn_model *m, enum vn_trunk_mode
 
 /* Adds to m->grad. Follows a forward in mode TRAIN of the same rows. dpooled (R, width). */
 void vn_trunk_backward(struct vn_trunk *t, struct vn_model *m, const float *dpooled);
+
+/* Floating-point operations of the convolutions since the trunk is there, counted as the direct
+ * algorithm does them: two for each product. */
+double vn_trunk_flops(const struct vn_trunk *t);

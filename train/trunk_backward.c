@@ -328,8 +328,10 @@ void vn_trunk_backward(struct vn_trunk *t, struct vn_model *m, const float *dpoo
         float *done = dy;
 
         block_backward(&p, i, dy, dx);
+        t->flops += 2 * block_flops(t, &t->block[i]); /* input and weights */
         dy = dx;
         dx = done;
     }
     stem_backward(&p, dy);
+    t->flops += stem_flops(t);
 }

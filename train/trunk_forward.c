@@ -259,7 +259,9 @@ void vn_trunk_forward(struct vn_trunk *t, struct vn_model *m, enum vn_trunk_mode
     t->rows = rows;
     t->row = row;
     t->images = images;
+    t->down = false; /* the order of sums is the same in a run that goes on from a checkpoint */
     stem_forward(&p);
+    t->flops += stem_flops(t);
     for (uint32_t i = 0; i < t->m; i++) {
         struct block *b = &t->block[i];
 
@@ -268,6 +270,7 @@ void vn_trunk_forward(struct vn_trunk *t, struct vn_model *m, enum vn_trunk_mode
         block_conv1(&p, b, i);
         block_conv2(&p, b, i);
         block_join(t, b);
+        t->flops += block_flops(t, b);
         x = b->y;
     }
     for (uint32_t r = 0; r < rows; r++)

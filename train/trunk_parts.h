@@ -67,7 +67,26 @@ struct vn_trunk {
     struct lane *lane;
     const struct vn_row *row; /* during a forward and its backward */
     const float *images;
+    double flops;
+    bool down; /* this pass takes its rows from the last to the first */
 };
+
+/* Of the convolutions of all rows in one direction: of a block, of the stem. */
+static inline double block_flops(const struct vn_trunk *t, const struct block *b)
+{
+    double rows = 0;
+
+    for (uint32_t g = 0; g < t->g; g++)
+        rows += b->n_active[g];
+    return rows * 2 * (double)b->pixels * 9 * b->dims.h * (b->dims.ci + b->dims.co);
+}
+
+static inline double stem_flops(const struct vn_trunk *t)
+{
+    const struct vn_conv *c = &t->stem.conv.shape;
+
+    return t->rows * 2.0 * (double)t->stem.pixels * c->k * c->k * c->ci * c->co;
+}
 
 struct pass {
     struct vn_trunk *t;
@@ -79,36 +98,47 @@ struct pass {
 /* --- sharing rows between threads ------------------------------------------------------------- */
 
 /* Runs the statement that follows for every row; each thread has its own lane and a fixed,
- * contiguous share of the rows. */
+ * contiguous share of the rows. Every pass goes the other way than the one before it: the rows that
+ * were last are still in cache. */
 /* (clang-format takes pragmas in macros apart) */
 /* clang-format off */
 #define FOR_ROWS(t, r, l)                                                                          \
-    _Pragma("omp parallel num_threads((int)(t)->threads)")                                         \
-    for (struct lane *l = &(t)->lane[omp_get_thread_num()], *once = l; once; once = NULL)          \
-        _Pragma("omp for schedule(static)")                                                        \
-        for (uint32_t r = 0; r < (t)->rows; r++)
+    FOR_STRIPS(t, 1, r##_strip, l)                                                                 \
+        for (uint32_t r = r##_strip.first; r < r##_strip.end; r++)
 
 /* The same for some rows at a time: strip s. */
 #define FOR_STRIPS(t, images, s, l)                                                                \
+    (t)->down = !(t)->down;                                                                        \
     _Pragma("omp parallel num_threads((int)(t)->threads)")                                         \
     for (struct lane *l = &(t)->lane[omp_get_thread_num()], *once = l; once; once = NULL)          \
-        for (struct strip s = {0}; strip_next(t, images, &s);)
+        for (struct strip s = strip_none(t); strip_next(t, images, &s);)
 /* clang-format on */
 
 struct strip {
     uint32_t first, end; /* rows */
+    uint32_t left, stop; /* of the thread's share: those that are still to come */
 };
 
-/* After {0}, the first strip of this thread's share. */
-static inline bool strip_next(const struct vn_trunk *t, uint32_t images, struct strip *s)
+/* Before the first strip of this thread's share. */
+static inline struct strip strip_none(const struct vn_trunk *t)
 {
     const uint64_t thread = (uint64_t)omp_get_thread_num(), n = (uint64_t)omp_get_num_threads();
-    const uint32_t first = (uint32_t)(t->rows * thread / n);
-    const uint32_t end = (uint32_t)(t->rows * (thread + 1) / n);
 
-    s->first = s->end > first ? s->end : first;
-    s->end = s->first + images < end ? s->first + images : end;
-    return s->first < end;
+    return (struct strip){.left = (uint32_t)(t->rows * thread / n),
+                          .stop = (uint32_t)(t->rows * (thread + 1) / n)};
+}
+
+static inline bool strip_next(const struct vn_trunk *t, uint32_t images, struct strip *s)
+{
+    const uint32_t n = s->stop - s->left < images ? s->stop - s->left : images;
+
+    s->first = t->down ? s->stop - n : s->left;
+    s->end = s->first + n;
+    if (t->down)
+        s->stop -= n;
+    else
+        s->left += n;
+    return n > 0;
 }
 
 /* --- groups ----------------------------------------------------------------------------------- */

@@ -388,6 +388,24 @@ Test(gradients, trunk_does_not_depend_on_unused_groups)
     bench_deinit(&b);
 }
 
+Test(gradients, trunk_counts_operations)
+{
+    /* two for each product: of the stem, 9 x 7 pixels, 3 x 3 x 3 to 6; of one group in each block,
+     * 9 x 7 pixels, 6 to 4 to 6, then 5 x 4 pixels, 6 to 5 to 9 and 9 to 5 to 9 */
+    const double stem = 2.0 * 63 * 27 * 6;
+    const double blocks = 2.0 * 9 * (63 * 4 * (6 + 6) + 20 * 5 * (6 + 9) + 20 * 5 * (9 + 9));
+    struct bench b = {0};
+
+    bench_init(&b, "uniform", usual, 0, false, 2);
+    memset(b.level[0], 1, 3);
+    memset(b.level[1], 0, 3);
+    vn_trunk_forward(b.trunk, b.model, VN_TRUNK_TRAIN, 0, 2, b.row, b.images, b.pooled);
+    cr_assert_float_eq(vn_trunk_flops(b.trunk), 2 * stem + blocks, 0.5);
+    vn_trunk_backward(b.trunk, b.model, b.dpooled);
+    cr_assert_float_eq(vn_trunk_flops(b.trunk), 4 * stem + 3 * blocks, 0.5);
+    bench_deinit(&b);
+}
+
 /* --- heads and policy ------------------------------------------------------------------------ */
 
 Test(gradients, heads)

@@ -43,7 +43,7 @@ static void bench_init(struct bench *b)
 {
     const uint32_t ci = b->c.ci, co = b->c.co;
 
-    b->grid = vn_grid_of(b->c.h, b->c.w);
+    b->grid = vn_grid_of(b->c.h, b->c.w, 1);
     b->nx = (size_t)b->c.h * b->c.w * ci;
     b->ny = (size_t)b->c.h * b->c.w * co;
     b->nw = (size_t)9 * ci * co;
@@ -233,7 +233,7 @@ Test(grid, equals_plain_loops)
 Test(grid, gradient_applies_a_slope)
 {
     enum { H = 6, W = 5, C = 19 };
-    const struct vn_grid grid = vn_grid_of(H, W);
+    const struct vn_grid grid = vn_grid_of(H, W, C);
     const struct vn_grid_part part = {&grid, vn_steps_find(NULL), 0, grid.tiles, 0};
     float *dy = random_floats(H * W * C), *x = random_floats(H * W * C), *s = random_floats(3 * C);
     float *applied = vn_floats_new(H * W * C);

@@ -128,6 +128,9 @@ class Train(unittest.TestCase):
         self.assertEqual([line["phase"] for line in log],
                          ["backbone"] * 3 + ["agent", "tune", "agent"])
         self.assertLess(log[2]["loss_full"], log[0]["loss_full"])
+        for line in log:
+            self.assertGreater(line["images_per_s"], 0)
+            self.assertGreater(line["gflop_per_s"], 0)
         self.train(CONFIG, "again", images=1000)
         self.assertEqual(self.store("whole"), self.store("again"))
         self.interrupt_until_done("pieces")
