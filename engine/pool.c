@@ -34,6 +34,7 @@ struct vn_pool {
     _Atomic uint32_t turn;
     _Atomic uint32_t door;     /* OPEN and the number of helpers inside */
     _Atomic uint32_t sleeping; /* of anybody */
+    atomic_bool rest; /* no more work for a while */
     atomic_bool stop;
     uint32_t n_helpers;
     struct helper helpers[];
@@ -62,14 +63,14 @@ static void wake(struct vn_pool *p, _Atomic uint32_t *number)
 }
 
 /* Returns when the number is no longer `old`. */
-static void wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t old, uint64_t spin_ns)
+static void wait_change(struct vn_pool *p, _Atomic uint32_t *number, uint32_t old)
 {
-    const uint64_t until = vn_now_ns() + spin_ns;
+    const uint64_t until = vn_now_ns() + VN_POOL_SPIN_NS;
 
     while (atomic_load(number) == old) {
         for (int i = 0; i < 4; i++) /* looks are cheap beside the clock */
             look_again();
-        if (vn_now_ns() >= until)
+        if (atomic_load_explicit(&p->rest, memory_order_relaxed) || vn_now_ns() >= until)
             sleep_on(p, number, old);
     }
 }
@@ -101,7 +102,7 @@ static void *help(void *argument)
     struct vn_pool *p = h->pool;
 
     for (uint32_t turn = 0; !atomic_load(&p->stop);) {
-        wait_change(p, &p->turn, turn, VN_POOL_SPIN_NS);
+        wait_change(p, &p->turn, turn);
         turn = atomic_load(&p->turn);
         if (!go_in(p))
             continue;
@@ -175,7 +176,7 @@ static void run_turn(struct vn_pool *p)
     wake(p, &p->turn);
     take_items(p, 0);
     for (inside = atomic_fetch_and(&p->door, ~OPEN) & ~OPEN; inside; inside = atomic_load(&p->door))
-        wait_change(p, &p->door, inside, VN_POOL_SPIN_CALLER_NS);
+        wait_change(p, &p->door, inside);
 }
 
 void vn_pool_run(struct vn_pool *p, uint32_t items,
@@ -188,8 +189,15 @@ void vn_pool_run(struct vn_pool *p, uint32_t items,
     }
     p->work = work;
     p->context = context;
+    atomic_store_explicit(&p->rest, false, memory_order_relaxed);
     for (p->first = 0; p->first < items; p->first += p->items) {
         p->items = items - p->first < VN_POOL_ITEMS_MAX ? items - p->first : VN_POOL_ITEMS_MAX;
         run_turn(p);
     }
+}
+
+void vn_pool_rest(struct vn_pool *p)
+{
+    if (p)
+        atomic_store_explicit(&p->rest, true, memory_order_relaxed);
 }

@@ -5,9 +5,8 @@
  * with what others have left. A helper that is late finds less to do or nothing, and nobody waits
  * for it: the caller never does worse than alone. One caller at a time.
  *
- * Between two pieces of work a helper looks for the next one for VN_POOL_SPIN_NS and then sleeps.
- * The caller looks longer for the end of items that helpers compute at that moment, as being woken
- * would cost it more, and then sleeps, too. */
+ * Between two pieces of work whoever waits looks for VN_POOL_SPIN_NS, about what it may cost to be
+ * woken, and then sleeps; after vn_pool_rest nobody looks. */
 #pragma once
 
 #include <stdint.h>
@@ -16,8 +15,7 @@
 
 #define VN_POOL_THREADS_MAX 64
 #define VN_POOL_ITEMS_MAX 1024 /* at once; more are done in several turns */
-#define VN_POOL_SPIN_NS 5000
-#define VN_POOL_SPIN_CALLER_NS 50000 /* what it may cost to be woken */
+#define VN_POOL_SPIN_NS 50000
 
 struct vn_pool;
 
@@ -33,6 +31,9 @@ uint32_t vn_pool_threads(const struct vn_pool *p);
  * returned. thread: the number of the one that runs it, the caller's being 0. */
 void vn_pool_run(struct vn_pool *p, uint32_t items,
                  void (*work)(void *context, uint32_t item, uint32_t thread), void *context);
+
+/* There is no more work for a while: helpers sleep until the next vn_pool_run. NULL: nothing. */
+void vn_pool_rest(struct vn_pool *p);
 
 /* The share [*ret_first, *ret_end) of `n` things that is item number `item` of `items`. */
 static inline void vn_pool_share(uint32_t n, uint32_t item, uint32_t items, uint32_t *ret_first,

@@ -273,6 +273,7 @@ int vn_trunk_run(struct vn_session *s, const struct vn_trunk_run *run,
     run_stem(s, &t);
     for (uint32_t i = 0; !r && i < vn_network_blocks(run->network); i++)
         r = run_block(s, &t, i, control);
+    vn_pool_rest(s->pool);
     if (!r)
         vn_pool_mean(arena_at(s, arena_of(s, &t)->trunk[t.buffer]), (size_t)t.h * t.w,
                      vn_network_width(run->network), ret_pooled);

@@ -24,7 +24,7 @@ static void count(void *context, uint32_t item, uint32_t thread)
         c->plain++;
 }
 
-static void expect_turns(uint32_t threads, unsigned turns, long pause_ns)
+static void expect_turns(uint32_t threads, unsigned turns, long pause_ns, bool rest)
 {
     struct vn_pool *pool = NULL;
     struct count c = {0};
@@ -42,6 +42,8 @@ static void expect_turns(uint32_t threads, unsigned turns, long pause_ns)
             cr_assert_eq(c.item[i], i < items, "%u threads, turn %u of %u items: item %u ran %u x",
                          threads, t, items, i, c.item[i]);
         cr_assert_eq(c.plain, items != 0);
+        if (rest)
+            vn_pool_rest(pool);
         if (pause_ns)
             nanosleep(&(struct timespec){.tv_nsec = pause_ns}, NULL);
     }
@@ -52,17 +54,24 @@ static void expect_turns(uint32_t threads, unsigned turns, long pause_ns)
 
 Test(pool, every_item_once, .timeout = 60)
 {
-    expect_turns(1, 100, 0);
-    expect_turns(2, 20000, 0);
-    expect_turns(3, 5000, 0);
-    expect_turns(9, 500, 0); /* more than there are processors */
+    expect_turns(1, 100, 0, false);
+    expect_turns(2, 20000, 0, false);
+    expect_turns(3, 5000, 0, false);
+    expect_turns(9, 500, 0, false); /* more than there are processors */
 }
 
 /* Long enough between turns that helpers sleep. */
 Test(pool, sleepers_are_woken, .timeout = 60)
 {
-    expect_turns(2, 300, 20 * VN_POOL_SPIN_NS);
-    expect_turns(5, 100, 20 * VN_POOL_SPIN_NS);
+    expect_turns(2, 300, 2 * VN_POOL_SPIN_NS, false);
+    expect_turns(5, 100, 2 * VN_POOL_SPIN_NS, false);
+}
+
+/* Sleep begins at once, and the next turn ends it. */
+Test(pool, rest, .timeout = 60)
+{
+    expect_turns(2, 2000, 0, true);
+    expect_turns(3, 300, VN_POOL_SPIN_NS / 2, true);
 }
 
 /* Helpers do take part: two items that wait for each other end only if two threads run them. */
