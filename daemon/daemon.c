@@ -11,6 +11,7 @@
 #include "daemon/calls.h"
 #include "daemon/client.h"
 #include "daemon/reply.h"
+#include "daemon/warm_up.h"
 
 #define COMPLAIN_EVERY_NS (10 * VN_NS_PER_S)
 #define LAST_GRACE_MS 1000 /* for cancelled runs to end and last replies to be taken */
@@ -274,7 +275,7 @@ static int start(struct daemon *d, struct vn_why *why)
 
     if (r)
         return r;
-    r = model_load(c, why, &d->model);
+    r = model_load(c, WARM_UP_BYTES, why, &d->model);
     if (r)
         return r;
     d->fixed_bytes = d->model->idle_pss_bytes;

@@ -68,7 +68,8 @@ static int verify(struct model *m, const struct config *c, struct vn_why *why)
     return r;
 }
 
-static int prepare(struct model *m, const struct config *c, struct vn_why *why)
+static int prepare(struct model *m, const struct config *c, uint64_t warm_up_bytes,
+                   struct vn_why *why)
 {
     const struct vn_compute compute = compute_of(c);
     int r = verify(m, c, why);
@@ -88,10 +89,11 @@ static int prepare(struct model *m, const struct config *c, struct vn_why *why)
     if (r)
         return r;
     m->idle_pss_bytes = status_memory().pss;
-    return model_warm_up(m, c, why);
+    return model_warm_up(m, c, warm_up_bytes, why);
 }
 
-int model_load(const struct config *c, struct vn_why *why, struct model **ret_model)
+int model_load(const struct config *c, uint64_t warm_up_bytes, struct vn_why *why,
+               struct model **ret_model)
 {
     _cleanup_(unrefp) struct model *m = calloc(1, sizeof *m);
     int r;
@@ -103,7 +105,7 @@ int model_load(const struct config *c, struct vn_why *why, struct model **ret_mo
     if (r)
         return r == -ENOMEM ? r : MODEL_E_FAILED;
     m->network = m->store->network;
-    r = prepare(m, c, why);
+    r = prepare(m, c, warm_up_bytes, why);
     if (r)
         return vn_because_in(why, r == -ENOMEM ? r : MODEL_E_FAILED, c->store_path);
     *ret_model = m;

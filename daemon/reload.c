@@ -6,7 +6,8 @@ static void *load(void *argument)
 {
     struct reload *r = argument;
 
-    r->result = model_load(r->config, &r->why, &r->model);
+    /* nobody waits: all that default requests need is looked at */
+    r->result = model_load(r->config, UINT64_MAX, &r->why, &r->model);
     uv_async_send(&r->woken);
     return NULL;
 }

@@ -14,6 +14,7 @@ struct warm_up {
     uint8_t (*levels)[VN_BLOCKS_MAX]; /* owned: by task, of those that stand for others */
     bool *warm;                       /* owned: by part */
     uint32_t part;                    /* the last that was looked at */
+    uint64_t left;                    /* bytes that may still be read */
     struct vn_infer_result result;
 };
 
@@ -55,9 +56,12 @@ static int check_budget(const struct warm_up *w, uint32_t task)
                       name, (unsigned long long)budget, (unsigned long long)needed);
 }
 
-/* Decides as for a client without wishes, then runs the path at level 1 or below: that passes
- * through every layer at a fraction of the time. ret_levels is the whole path. */
-static int decide_and_run(struct warm_up *w, uint32_t task, uint8_t ret_levels[VN_BLOCKS_MAX])
+static uint32_t slice_part(const struct warm_up *w, uint32_t task, uint32_t k, uint32_t block)
+{
+    return vn_store_slice_part(w->model->store, w->model->network->tasks[task].order[k], block);
+}
+
+static int infer(struct warm_up *w, uint32_t task, const uint8_t *levels)
 {
     const struct vn_network *n = w->model->network;
     const struct vn_input *in = &n->inputs[n->tasks[task].input];
@@ -68,26 +72,39 @@ static int decide_and_run(struct warm_up *w, uint32_t task, uint8_t ret_levels[V
         .height = in->height,
         .format = VN_PIXELS_GRAY8,
     };
-    struct vn_infer_request q = {
+    const struct vn_infer_request q = {
         .task = task,
         .image = &image,
         .budget_bytes = config_budget(w->config, n->tasks[task].name),
         .agent = n->agent.kind,
-        .plan_only = true,
+        .levels = levels,
+        .n_levels = levels ? vn_network_blocks(n) : 0,
+        .plan_only = !levels,
     };
-    const struct vn_control control = {0};
-    uint8_t levels[VN_BLOCKS_MAX];
-    int r = vn_infer(w->model->sessions[0], &q, &control, &w->result);
+    int r = vn_infer(w->model->sessions[0], &q, &(struct vn_control){0}, &w->result);
 
-    if (r)
-        return r;
-    memcpy(ret_levels, w->result.plan.level, VN_BLOCKS_MAX);
-    for (uint32_t b = 0; b < vn_network_blocks(n); b++)
-        levels[b] = ret_levels[b] ? 1 : 0;
-    q.levels = levels;
-    q.n_levels = vn_network_blocks(n);
-    q.plan_only = false;
-    return vn_infer(w->model->sessions[0], &q, &control, &w->result);
+    w->part = vn_session_damaged_part(w->model->sessions[0]);
+    return r;
+}
+
+/* As for a client without wishes; an agent may look at the image. */
+static int decide(struct warm_up *w, uint32_t task)
+{
+    int r = infer(w, task, NULL);
+
+    if (!r)
+        memcpy(w->levels[task], w->result.plan.level, VN_BLOCKS_MAX);
+    return r;
+}
+
+/* Passes through every layer at a fraction of the time: level 1 where that slice was read. */
+static int run(struct warm_up *w, uint32_t task)
+{
+    uint8_t levels[VN_BLOCKS_MAX];
+
+    for (uint32_t b = 0; b < vn_network_blocks(w->model->network); b++)
+        levels[b] = w->levels[task][b] && w->warm[slice_part(w, task, 0, b)];
+    return infer(w, task, levels);
 }
 
 /* The first task of this input and budget; the levels that were decided for it stand for all. */
@@ -102,41 +119,44 @@ static uint32_t find_first(const struct warm_up *w, uint32_t task)
     return i;
 }
 
-/* What a path of these levels needs, if no earlier task did. */
+/* Reads a slice that no earlier task needed, while there is something left to read. */
+static int warm_slice(struct warm_up *w, uint32_t part)
+{
+    const uint64_t bytes = vn_store_part_bytes(w->model->store, part);
+
+    if (w->warm[part] || bytes > w->left)
+        return 0;
+    w->left -= bytes;
+    w->warm[part] = true;
+    w->part = part;
+    return vn_store_warm(w->model->store, part);
+}
+
+/* What a path of these levels needs, the first groups of all blocks first. */
 static int warm_slices(struct warm_up *w, uint32_t task, const uint8_t *levels)
 {
-    const struct vn_network *n = w->model->network;
     int r = 0;
 
-    for (uint32_t b = 0; b < vn_network_blocks(n); b++) {
-        for (uint32_t k = 0; k < levels[b] && !r; k++) {
-            uint32_t part = vn_store_slice_part(w->model->store, n->tasks[task].order[k], b);
-
-            if (w->warm[part])
-                continue;
-            w->warm[part] = true;
-            w->part = part;
-            r = vn_store_warm(w->model->store, part);
-        }
-    }
+    for (uint32_t k = 0; k < w->model->network->groups; k++)
+        for (uint32_t b = 0; b < vn_network_blocks(w->model->network) && !r; b++)
+            if (k < levels[b])
+                r = warm_slice(w, slice_part(w, task, k, b));
     return r > 0 ? VN_SESSION_E_DAMAGED : r;
 }
 
 static int warm_up(struct warm_up *w, uint32_t task)
 {
-    uint32_t first = find_first(w, task);
-    int r = 0;
+    const uint32_t first = find_first(w, task);
+    int r = first == task ? decide(w, task) : 0;
 
-    if (first == task) {
-        r = decide_and_run(w, task, w->levels[task]);
-        w->part = vn_session_damaged_part(w->model->sessions[0]);
-    }
-    return r ? r : warm_slices(w, task, w->levels[first]);
+    if (!r)
+        r = warm_slices(w, task, w->levels[first]);
+    return !r && first == task ? run(w, task) : r;
 }
 
-int model_warm_up(struct model *m, const struct config *c, struct vn_why *why)
+int model_warm_up(struct model *m, const struct config *c, uint64_t bytes, struct vn_why *why)
 {
-    _cleanup_(deinit) struct warm_up w = {.model = m, .config = c, .why = why};
+    _cleanup_(deinit) struct warm_up w = {.model = m, .config = c, .why = why, .left = bytes};
     int r = 0;
 
     w.pixels = malloc(VN_SIDE_MAX * VN_SIDE_MAX);

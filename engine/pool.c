@@ -34,7 +34,7 @@ struct vn_pool {
     _Atomic uint32_t turn;
     _Atomic uint32_t door;     /* OPEN and the number of helpers inside */
     _Atomic uint32_t sleeping; /* of anybody */
-    atomic_bool rest; /* no more work for a while */
+    atomic_bool rest;          /* no more work for a while */
     atomic_bool stop;
     uint32_t n_helpers;
     struct helper helpers[];

@@ -79,6 +79,7 @@ static inline uint32_t vn_store_slice_part(const struct vn_store *s, uint32_t gr
     return 1 + group * vn_network_blocks(s->network) + block;
 }
 
+uint64_t vn_store_part_bytes(const struct vn_store *s, uint32_t part);
 void vn_store_part_name(const struct vn_store *s, uint32_t part, char ret_name[VN_PART_NAME]);
 
 /* Whether a run must call vn_store_check before it uses the part: the store checks at use, and

@@ -42,6 +42,11 @@ int vn_store_check_at_use(struct vn_store *s, struct vn_why *why)
     return 0;
 }
 
+uint64_t vn_store_part_bytes(const struct vn_store *s, uint32_t part)
+{
+    return vn_part_at(s->network, s->layout, part).bytes;
+}
+
 void vn_store_part_name(const struct vn_store *s, uint32_t part, char ret_name[VN_PART_NAME])
 {
     const struct vn_part p = vn_part_at(s->network, s->layout, part);

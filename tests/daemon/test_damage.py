@@ -103,12 +103,23 @@ def test_deadline_holds_while_slices_are_compared():
         check(before < d.status().parts, "the warm-up compared everything")
 
 
-def test_default_path_is_compared_at_start():
-    """Without a budget the large store's default is its full path."""
-    fails_to_start(damaged("large", -1), "block.5.group.7", "default path", "checksum")
-    with open(store("large"), "rb") as f:
-        start = 8 + int.from_bytes(f.read(8), "little")
+def data_start(path):
+    with open(path, "rb") as f:
+        return 8 + int.from_bytes(f.read(8), "little")
+
+
+def test_a_start_compares_the_beginning_of_the_default_path():
+    """Without a budget the large store's default is its full path; a start reads the first groups
+    of it, and the first request finds what is damaged behind them."""
+    start = data_start(store("large"))
     fails_to_start(damaged("large", start), "fixed", "checksum", **SMALLEST)
+    with Daemon(store("large")) as d:
+        slice_bytes = os.path.getsize(store("large")) // d.status().parts
+        check(1 < d.status().parts_verified < d.status().parts, str(d.status()))
+    fails_to_start(damaged("large", start + slice_bytes), "block.0.group.0", "default path",
+                   "checksum")
+    with Daemon(damaged("large", -1)) as d, d.connect() as c:
+        refused(c, "block.5.group.7")
 
 
 def test_damage_is_not_reloaded():
