@@ -100,12 +100,13 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
     vn_trunk_backward(t->trunk[input], t->model, b->dpooled);
     vn_backbone_update(t->model, s,
                        vn_rate_at(peak, tune ? 0 : s->warmup_epochs, at->epochs,
-                                  tune ? 1 : s->cycles, at->progress));
+                                  tune ? 1 : s->cycles, at->progress),
+                       ++t->backbone_steps);
 }
 
 /* --- statistics and evaluation ---------------------------------------------------------------- */
 
-static void estimate_input(struct vn_trainer *t, uint32_t input)
+void vn_backbone_estimate(struct vn_trainer *t, uint32_t input, enum vn_trunk_mode mode)
 {
     const struct vn_schedule *s = &t->config->schedule;
     const struct vn_samples *all = &t->corpus->samples[input];
@@ -125,8 +126,8 @@ static void estimate_input(struct vn_trainer *t, uint32_t input)
             else
                 vn_row_random(b, r, m, t->config->network->groups, &rng);
         /* momentum 1, 1/2, 1/3 ..: the plain mean over batches */
-        vn_trunk_forward(t->trunk[input], t->model, VN_TRUNK_TRAIN, 1 / (float)(i + 1), b->rows,
-                         b->row, b->images, b->pooled);
+        vn_trunk_forward(t->trunk[input], t->model, mode, 1 / (float)(i + 1), b->rows, b->row,
+                         b->images, b->pooled);
     }
 }
 
@@ -143,7 +144,7 @@ void vn_backbone_finish(struct vn_trainer *t)
                 memcpy(m->param + at, m->average + at, s->bytes);
         }
     for (uint32_t i = 0; i < t->config->network->n_inputs; i++)
-        estimate_input(t, i);
+        vn_backbone_estimate(t, i, VN_TRUNK_TRAIN);
 }
 
 uint32_t vn_trainer_evaluate(struct vn_trainer *t, const struct vn_corpus *corpus, uint32_t input,

@@ -4,13 +4,14 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define MAGIC "VNCKPT1"
+#define MAGIC "VNCKPT2"
 
 struct header {
     char magic[8];
     uint64_t config; /* xxh3 of the configuration's canonical text */
+    uint64_t origin; /* of struct vn_origin */
     uint64_t floats; /* of each array */
-    uint64_t epoch, step, agent_steps, threads;
+    uint64_t epoch, step, agent_steps, backbone_steps, threads;
 };
 
 #define ARRAYS 5
@@ -32,8 +33,10 @@ static int describe(const struct vn_trainer *t, struct header *h)
         return -ENOMEM;
     *h = (struct header){.magic = MAGIC,
                          .config = XXH3_64bits(text, strlen(text)),
+                         .origin = t->origin.sum,
                          .floats = t->model->n,
                          .agent_steps = t->agent_steps,
+                         .backbone_steps = t->backbone_steps,
                          .threads = t->threads};
     free(text);
     return 0;
@@ -104,6 +107,9 @@ static int check(const struct header *found, const struct header *ours, const ch
                           "%s: made with another configuration; train into another folder, or "
                           "remove it to start anew",
                           file);
+    if (found->origin != ours->origin)
+        return vn_because(why, VN_CHECKPOINT_E_INVALID,
+                          "%s: made with another --backbone, or without one", file);
     if (found->threads != ours->threads)
         return vn_because(why, VN_CHECKPOINT_E_INVALID,
                           "%s: made with %llu threads; resume with --threads %llu so that the run "
@@ -159,6 +165,7 @@ int vn_checkpoint_read(const char *file, struct vn_trainer *t, struct vn_why *wh
         return vn_because(why, r, "%s: damaged (length or checksum); remove it to start anew",
                           file);
     t->agent_steps = h.agent_steps;
+    t->backbone_steps = h.backbone_steps;
     *ret_epoch = h.epoch;
     *ret_step = h.step;
     return 0;

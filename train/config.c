@@ -23,12 +23,14 @@ static void reading_deinit(struct vn_config_reading *r)
         vn_names_deinit(&r->names[i].coarse);
     }
     json_decref(r->tasks);
+    json_decref(r->network);
 }
 
 static int read_run(struct vn_config_reading *r)
 {
-    static const char *const keys[] = {"name",  "seed",     "validation_share", "network", "data",
-                                       "tasks", "training", "agent_training",   NULL};
+    static const char *const keys[] = {"name",           "seed",  "validation_share", "network",
+                                       "data",           "tasks", "only_tasks",       "training",
+                                       "agent_training", NULL};
     struct vn_train_config *c = r->config;
     const char *name;
     int e = vn_json_only(&r->root, keys);
@@ -127,7 +129,9 @@ static int read_parts(struct vn_config_reading *r)
         e = read_schedules(r);
     if (!e)
         e = check_used(r);
-    return e ? e : check_schedule(r);
+    if (!e)
+        e = check_schedule(r);
+    return e ? e : vn_config_keep_only(r);
 }
 
 /* Takes the reference to root. text may be NULL: then complaints have no line and column. */
@@ -155,8 +159,27 @@ static int read_document(json_t *root, const char *text, const char *folder, str
     return 0;
 }
 
-int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
-                         struct vn_train_config **ret_config)
+static int change(json_t *root, const struct vn_config_changes *changes)
+{
+    json_t *names;
+
+    if (changes->seed &&
+        json_object_set_new(root, "seed", json_integer((json_int_t)*changes->seed)))
+        return -ENOMEM;
+    if (!changes->n_only_tasks)
+        return 0;
+    names = json_array();
+    for (uint32_t i = 0; i < changes->n_only_tasks; i++)
+        if (json_array_append_new(names, json_string(changes->only_tasks[i]))) {
+            json_decref(names);
+            return -ENOMEM;
+        }
+    return json_object_set_new(root, "only_tasks", names) ? -ENOMEM : 0;
+}
+
+int vn_train_config_load_changed(const char *file, const char *folder,
+                                 const struct vn_config_changes *changes, struct vn_why *why,
+                                 struct vn_train_config **ret_config)
 {
     _cleanup_(vn_freep) char *text = NULL;
     struct vn_why own;
@@ -169,8 +192,19 @@ int vn_train_config_load(const char *file, const char *folder, struct vn_why *wh
     e = vn_json_load(file, VN_CONFIG_BYTES_MAX, why, &text, &root);
     if (e)
         return e > 0 ? VN_CONFIG_E_INVALID : e;
+    if (json_is_object(root) && change(root, changes)) {
+        json_decref(root);
+        return vn_because(why, -ENOMEM, "out of memory");
+    }
     e = read_document(root, text, folder, why, ret_config);
     return e ? vn_because_in(why, e, file) : 0;
+}
+
+int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
+                         struct vn_train_config **ret_config)
+{
+    return vn_train_config_load_changed(file, folder, &(struct vn_config_changes){0}, why,
+                                        ret_config);
 }
 
 int vn_train_config_of_store(const struct vn_network *n, const char *folder, struct vn_why *why,

@@ -8,6 +8,7 @@
  *   data              list of data sets: name, format, files per split
  *   tasks             list of label maps; "for_each": "coarse" makes one task per coarse class
  *                     whose label is the rank of the fine class inside it
+ *   only_tasks        names of the tasks that are trained; orders stay those of the whole list
  *   training          the backbone's schedule (struct vn_schedule)
  *   agent_training    the agent's (struct vn_agent_schedule) */
 #pragma once
@@ -109,6 +110,17 @@ struct vn_train_config {
  * the tasks need none. 0, VN_CONFIG_E_INVALID or a negative errno; why is set in every case. */
 int vn_train_config_load(const char *file, const char *folder, struct vn_why *why,
                          struct vn_train_config **ret_config);
+
+/* What a command line puts in place of what the file says; `source` says it then, too. */
+struct vn_config_changes {
+    const uint64_t *seed; /* NULL: the file's */
+    uint32_t n_only_tasks;
+    const char *const *only_tasks;
+};
+
+int vn_train_config_load_changed(const char *file, const char *folder,
+                                 const struct vn_config_changes *changes, struct vn_why *why,
+                                 struct vn_train_config **ret_config);
 
 /* The configuration that a trained store carries in its training record. The same outcomes. */
 int vn_train_config_of_store(const struct vn_network *n, const char *folder, struct vn_why *why,

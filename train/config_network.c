@@ -134,7 +134,6 @@ int vn_config_read_network(struct vn_config_reading *r)
 {
     static const char *const keys[] = {"stem_width", "groups", "orders", "inputs",
                                        "stages",     "agent",  NULL};
-    _cleanup_(json_decrefp) json_t *composed = NULL;
     struct vn_json_at network, whole;
     uint32_t groups = 0;
     int e = vn_json_object(&r->root, "network", &network);
@@ -146,11 +145,11 @@ int vn_config_read_network(struct vn_config_reading *r)
     if (!e)
         e = add_orders(r, &network, groups);
     if (!e)
-        e = compose(r, &network, &composed);
+        e = compose(r, &network, &r->network);
     if (e)
         return e;
     whole = network;
-    whole.json = composed;
+    whole.json = r->network;
     e = vn_network_read(&whole, &r->config->network);
     return e > 0 ? VN_JSON_E_INVALID : e;
 }

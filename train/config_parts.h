@@ -36,6 +36,7 @@ struct vn_config_reading {
     const char *folder;     /* may be NULL */
     struct vn_json_at root; /* the file */
     json_t *tasks;          /* owned: array for the network's description */
+    json_t *network;        /* owned: all of that description */
     size_t n_task_data;     /* allocated in config->task_data */
     struct vn_set_names {
         bool classes_known, coarse_known;
@@ -64,3 +65,6 @@ int vn_config_read_tasks(struct vn_config_reading *r);
 
 /* config_network.c: orders, and the network itself, into config->network. */
 int vn_config_read_network(struct vn_config_reading *r);
+
+/* config_only.c: leaves "only_tasks" and the inputs that they use. */
+int vn_config_keep_only(struct vn_config_reading *r);

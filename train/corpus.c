@@ -69,6 +69,14 @@ static int list_input(struct vn_corpus *c, uint32_t input, struct vn_why *why)
     return 0;
 }
 
+static bool is_used(const struct vn_train_config *c, uint32_t set)
+{
+    for (uint32_t t = 0; t < c->network->n_tasks; t++)
+        if (c->task_data[t].set == set)
+            return true;
+    return false;
+}
+
 int vn_corpus_load(const struct vn_train_config *config, const char *folder, enum vn_split split,
                    uint32_t limit_images, struct vn_why *why, struct vn_corpus **ret_corpus)
 {
@@ -79,8 +87,9 @@ int vn_corpus_load(const struct vn_train_config *config, const char *folder, enu
         return vn_because(why, -ENOMEM, "out of memory");
     c->config = config;
     for (uint32_t i = 0; i < config->n_data && !r; i++)
-        r = vn_data_load(&config->data[i], folder, split, config->validation_share, limit_images,
-                         why, &c->sets[i]);
+        if (is_used(config, i))
+            r = vn_data_load(&config->data[i], folder, split, config->validation_share,
+                             limit_images, why, &c->sets[i]);
     for (uint32_t i = 0; i < config->network->n_inputs && !r; i++)
         r = list_input(c, i, why);
     if (r)

@@ -93,11 +93,17 @@ static int measure(const char *file, const struct vn_corpus *validation,
 static json_t *training_record(const struct vn_trainer *t)
 {
     uint64_t samples = 0;
+    json_t *record;
 
     for (uint32_t i = 0; i < t->config->network->n_inputs; i++)
         samples += t->corpus->samples[i].n;
-    return json_pack("{s:s, s:O, s:I, s:i}", "tool", "virtualnet " VN_VERSION, "configuration",
-                     t->config->source, "samples", (json_int_t)samples, "threads", (int)t->threads);
+    record =
+        json_pack("{s:s, s:O, s:I, s:i}", "tool", "virtualnet " VN_VERSION, "configuration",
+                  t->config->source, "samples", (json_int_t)samples, "threads", (int)t->threads);
+    /* the configuration's "training" says nothing about this backbone: */
+    if (record && t->origin.sum)
+        json_object_set(record, "backbone", t->origin.training ? t->origin.training : json_null());
+    return record;
 }
 
 int vn_export(struct vn_trainer *t, const struct vn_corpus *validation, const char *file,

@@ -11,19 +11,39 @@ static void set_affine(struct vn_norm *n, uint32_t i, const float *gamma, const 
     n->bias[i] = beta[i] - n->mean[i] * n->scale[i];
 }
 
+struct moments {
+    double mean, var;
+};
+
+static struct moments moments(struct vn_sums sums, uint32_t i, size_t count)
+{
+    double mean = sums.plain[i] / (double)count;
+
+    return (struct moments){mean, fmax(sums.product[i] / (double)count - mean * mean, 0)};
+}
+
 void vn_norm_from_batch(struct vn_norm *n, uint32_t c, struct vn_sums sums, size_t count,
                         const float *gamma, const float *beta, float momentum, float *running_mean,
                         float *running_var)
 {
     for (uint32_t i = 0; i < c && count; i++) {
-        double mean = sums.plain[i] / (double)count;
-        double var = fmax(sums.product[i] / (double)count - mean * mean, 0);
+        const struct moments now = moments(sums, i, count);
 
-        n->mean[i] = (float)mean;
-        n->inv[i] = (float)(1 / sqrt(var + VN_NORM_EPS));
-        running_mean[i] += momentum * ((float)mean - running_mean[i]);
-        running_var[i] += momentum * ((float)var - running_var[i]);
+        n->mean[i] = (float)now.mean;
+        n->inv[i] = (float)(1 / sqrt(now.var + VN_NORM_EPS));
         set_affine(n, i, gamma, beta);
+    }
+    vn_norm_follow(c, sums, count, momentum, running_mean, running_var);
+}
+
+void vn_norm_follow(uint32_t c, struct vn_sums sums, size_t count, float momentum,
+                    float *running_mean, float *running_var)
+{
+    for (uint32_t i = 0; i < c && count; i++) {
+        const struct moments now = moments(sums, i, count);
+
+        running_mean[i] += momentum * ((float)now.mean - running_mean[i]);
+        running_var[i] += momentum * ((float)now.var - running_var[i]);
     }
 }
 

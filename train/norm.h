@@ -47,6 +47,9 @@ static inline struct vn_sums vn_sums_at(struct vn_sums s, size_t channel)
 void vn_norm_from_batch(struct vn_norm *n, uint32_t c, struct vn_sums sums, size_t count,
                         const float *gamma, const float *beta, float momentum, float *running_mean,
                         float *running_var);
+/* That last line alone. */
+void vn_norm_follow(uint32_t c, struct vn_sums sums, size_t count, float momentum,
+                    float *running_mean, float *running_var);
 void vn_norm_from_running(struct vn_norm *n, uint32_t c, const float *gamma, const float *beta,
                           const float *running_mean, const float *running_var);
 

@@ -53,7 +53,13 @@ static void follow(struct vn_model *m, const struct vn_tensor *t, float decay)
         m->average[i] = decay * m->average[i] + (1 - decay) * m->param[i];
 }
 
-void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double rate)
+/* Over about a ninth of the steps so far, until that is as long as the schedule wants it. */
+static float decay_at(double decay, uint64_t step)
+{
+    return (float)fmin(decay, (1 + (double)step) / (10 + (double)step));
+}
+
+void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double rate, uint64_t step)
 {
     for (uint32_t i = 0; i < m->layout->n_tensors; i++) {
         const struct vn_tensor *t = &m->layout->tensors[i];
@@ -62,7 +68,7 @@ void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double 
             continue;
         sgd(m, t, s, (float)rate);
         if (s->average > 0)
-            follow(m, t, (float)s->average);
+            follow(m, t, decay_at(s->average, step));
     }
 }
 

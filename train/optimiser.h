@@ -13,9 +13,10 @@
 double vn_rate_at(double peak, double warmup_epochs, double epochs, uint32_t cycles,
                   double progress);
 
-/* One step on everything but the agent; clears the gradients it used. average: decay of the
- * exponential mean, 0 = off. */
-void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double rate);
+/* Step number `step`, from 1, on everything but the agent; clears the gradients it used. The mean
+ * (s->average) begins short, so that it does not remember the first, random weights. */
+void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double rate,
+                        uint64_t step);
 
 /* One Adam step (number `step`, from 1) on the agent's tensors; clears the gradients. */
 void vn_agent_update(struct vn_model *m, double rate, uint64_t step);

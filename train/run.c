@@ -250,11 +250,32 @@ static int open_folder(struct run *run)
     return keep_config(run);
 }
 
+/* A store, or the folder of the run that made it. */
+static int take_backbone(struct run *run)
+{
+    const char *name = run->options->backbone;
+    char file[PATH_BYTES];
+    struct stat st;
+
+    if (!name)
+        return 0;
+    if (run->config->network->agent.kind == VN_AGENT_UNIFORM)
+        return vn_because(run->why, -EINVAL,
+                          "nothing would be trained: the configuration has no agent, and the "
+                          "backbone is there");
+    snprintf(file, sizeof file, "%s", name);
+    if (!stat(name, &st) && S_ISDIR(st.st_mode))
+        snprintf(file, sizeof file, "%s/store.safetensors", name);
+    return vn_origin_take(run->trainer, file, run->why);
+}
+
 static int resume(struct run *run, uint64_t *ret_epoch, uint64_t *ret_step)
 {
     int r;
 
-    *ret_epoch = *ret_step = 0;
+    /* with a backbone from elsewhere, the first leg counts as done */
+    *ret_epoch = run->options->backbone ? run->config->schedule.epochs : 0;
+    *ret_step = 0;
     if (!run->options->resume)
         return 0;
     r = vn_checkpoint_read(run->checkpoint, run->trainer, run->why, ret_epoch, ret_step);
@@ -274,6 +295,12 @@ static int finish(struct run *run)
     return r;
 }
 
+/* The parts' own outcomes are no outcomes of a run: something that was given is wrong. */
+static int given(int r)
+{
+    return r > 0 ? -EINVAL : r;
+}
+
 int vn_run(const struct vn_train_config *c, const struct vn_run_options *o, struct vn_why *why)
 {
     struct run run = {.config = c, .options = o, .why = why};
@@ -283,16 +310,19 @@ int vn_run(const struct vn_train_config *c, const struct vn_run_options *o, stru
     run.started_ns = run.saved_ns = vn_now_ns();
     r = open_folder(&run);
     if (!r)
-        r = vn_trainer_new(c, o->data_folder, o->threads, o->limit_images, why, &run.trainer);
+        r = given(
+            vn_trainer_new(c, o->data_folder, o->threads, o->limit_images, why, &run.trainer));
     if (!r && c->validation_share > 0)
-        r = vn_corpus_load(c, o->data_folder, VN_SPLIT_VALIDATION, o->limit_images, why,
-                           &run.validation);
+        r = given(vn_corpus_load(c, o->data_folder, VN_SPLIT_VALIDATION, o->limit_images, why,
+                                 &run.validation));
+    if (!r)
+        r = given(take_backbone(&run));
     if (!r)
         r = resume(&run, &epoch, &step);
     if (!r)
         r = run_legs(&run, epoch, step);
     if (!r)
-        r = finish(&run);
+        r = given(finish(&run));
     if (run.log)
         fclose(run.log);
     vn_corpus_free(run.validation);

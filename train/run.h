@@ -20,6 +20,7 @@ struct vn_run_options {
     const char *data_folder; /* as vn_data_folder gave it */
     uint32_t threads;
     uint32_t limit_images; /* 0 = all */
+    const char *backbone;  /* a store to begin with: only the agent's rounds; or NULL */
     bool resume;
     bool quiet;                        /* no progress on stderr */
     const volatile sig_atomic_t *stop; /* set by a signal handler: end after this step */

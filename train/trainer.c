@@ -17,6 +17,7 @@ struct vn_trainer *vn_trainer_free(struct vn_trainer *t)
     vn_search_free(t->search);
     vn_corpus_free(t->corpus);
     vn_model_free(t->model);
+    json_decref(t->origin.training);
     free(t);
     return NULL;
 }

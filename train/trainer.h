@@ -34,6 +34,12 @@ enum vn_phase {
 
 extern const char *const vn_phase_names[];
 
+/* The store whose backbone a run began with (train/origin.c). */
+struct vn_origin {
+    uint64_t sum;     /* of its numbers; 0: the run trained its own */
+    json_t *training; /* owned: that store's record of how it was trained; or NULL */
+};
+
 /* Everything a step needs. */
 struct vn_trainer {
     const struct vn_train_config *config;
@@ -45,6 +51,8 @@ struct vn_trainer {
     struct vn_batch batch;
     struct vn_search *search; /* scratch of the agent; NULL for kind uniform */
     uint64_t agent_steps;     /* updates of the agent so far (Adam counts them) */
+    uint64_t backbone_steps;  /* of the backbone */
+    struct vn_origin origin;  /* where the backbone came from */
 };
 
 /* Sums over samples; divide by n. */
@@ -78,9 +86,24 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
 void vn_search_step(struct vn_trainer *t, uint32_t input, const struct vn_sample *const *samples,
                     uint32_t n, const struct vn_place *at, struct vn_step_result *result);
 
+/* --- origin.c -------------------------------------------------------------------------------- */
+
+/* Takes the backbone of a store, of which inputs, stages, groups, tasks and orders must be those of
+ * the configuration. With tune legs to come, estimates anew what the store has folded away: the
+ * batch-norm statistics. 0, VN_ORIGIN_E_OTHER, as vn_store_open, or -ENOMEM; why is set. */
+enum {
+    VN_ORIGIN_E_OTHER = 1,
+};
+int vn_origin_take(struct vn_trainer *t, const char *store, struct vn_why *why);
+
+/* --- backbone.c ------------------------------------------------------------------------------ */
+
 /* Ends a backbone phase: takes the averaged weights and re-estimates batch-norm statistics under
  * full and random mixed paths, on training images without augmentation. */
 void vn_backbone_finish(struct vn_trainer *t);
+
+/* One input's statistics of full and random mixed paths: TRAIN or MEASURE. */
+void vn_backbone_estimate(struct vn_trainer *t, uint32_t input, enum vn_trunk_mode mode);
 
 /* Of all trunks so far: vn_trunk_flops. */
 double vn_trainer_flops(const struct vn_trainer *t);

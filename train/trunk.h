@@ -19,8 +19,10 @@ struct vn_row {
 };
 
 enum vn_trunk_mode {
-    VN_TRUNK_TRAIN, /* batch statistics; running statistics follow */
-    VN_TRUNK_EVAL,  /* running statistics, as the exported store will use them */
+    VN_TRUNK_TRAIN,   /* batch statistics; running statistics follow */
+    VN_TRUNK_EVAL,    /* running statistics, as the exported store will use them */
+    VN_TRUNK_MEASURE, /* as EVAL, while the batch's statistics go into m->average, as into the
+                         running ones otherwise: what a store's numbers were made with */
 };
 
 struct vn_trunk;

@@ -14,6 +14,8 @@ static void norm_ready(const struct pass *p, struct vn_norm n, size_t at, uint32
         vn_norm_from_batch(&n, c, sums, count, gamma, gamma + c, p->momentum, running, running + c);
     else
         vn_norm_from_running(&n, c, gamma, gamma + c, running, running + c);
+    if (p->mode == VN_TRUNK_MEASURE)
+        vn_norm_follow(c, sums, count, p->momentum, p->m->average + at, p->m->average + at + c);
 }
 
 static void stem_forward(const struct pass *p)

@@ -25,6 +25,22 @@ static void write_set(const struct folder *f)
     write_file(f, "labels", labels, sizeof labels);
 }
 
+#define TWO_INPUTS                                                                                 \
+    "{'name': 'two', 'validation_share': 0.25,\n"                                                  \
+    "'network': {'stem_width': 8, 'groups': 4, 'inputs': [\n"                                      \
+    "  {'name': 'other', 'width': 8, 'height': 8, 'color': 'rgb', 'mean': [0, 0, 0],\n"            \
+    "   'std': [1, 1, 1], 'stem_kernel': 3, 'stem_stride': 1},\n"                                  \
+    "  {'name': 'in', 'width': 28, 'height': 28, 'color': 'gray', 'mean': [0.3],\n"                \
+    "   'std': [0.3], 'stem_kernel': 3, 'stem_stride': 2}],\n"                                     \
+    " 'stages': [{'blocks': 1, 'width': 8, 'stride': 1, 'group_width': 4}]},\n"                    \
+    "'data': [{'name': 'gone', 'format': 'folders', 'train': {'images': 'gone'}},\n"               \
+    " {'name': 'set', 'format': 'idx', 'train': {'images': 'images', 'labels': 'labels'}}],\n"     \
+    "'tasks': [\n"                                                                                 \
+    " {'name': 'which', 'input': 'in', 'data': 'set', 'labels': ['zero', 'one', 'two']},\n"        \
+    " {'name': 'odd', 'input': 'in', 'data': 'set', 'labels': ['even', 'odd'],\n"                  \
+    "  'map': ['even', 1, null]},\n"                                                               \
+    " {'name': 'third', 'input': 'other', 'data': 'gone', 'labels': ['a', 'b']}]}\n"
+
 static struct vn_corpus *load_corpus(const struct vn_train_config *c, const struct folder *f,
                                      enum vn_split split, uint32_t limit)
 {
@@ -61,6 +77,39 @@ Test(corpus, samples_are_listed_by_task_then_file)
         cr_assert_eq(s->samples[9 + i].label, i % 2);
         cr_assert_eq(s->samples[9 + i].image, i / 2 * 3 + i % 2);
     }
+}
+
+/* What the chosen task does not use is not even looked for: the set "gone" has no file. */
+Test(corpus, only_some_tasks)
+{
+    _cleanup_(folder_remove) struct folder f = folder_make();
+    _cleanup_(vn_train_config_freep) struct vn_train_config *c = NULL;
+    _cleanup_(vn_corpus_freep) struct vn_corpus *corpus = NULL;
+    static const char *const tasks[] = {"odd"};
+    const uint64_t seed = 12;
+    const struct vn_config_changes changes = {&seed, 1, tasks};
+    struct vn_why why = {""};
+    char path[256];
+
+    write_set(&f);
+    write_config(&f, TWO_INPUTS, NULL, NULL);
+    cr_assert_eq(
+        vn_train_config_load_changed(path_in(&f, "config.json", path), f.path, &changes, &why, &c),
+        0, "%s", why.text);
+    cr_assert_eq(c->seed, 12);
+    cr_assert_eq(c->network->n_tasks, 1);
+    cr_assert_eq(c->network->n_inputs, 1);
+    cr_assert_str_eq(c->network->inputs[0].name, "in");
+    /* still the second of three: floor(1 * 4 / 3) = 1 */
+    for (uint8_t g = 0; g < 4; g++)
+        cr_assert_eq(c->network->tasks[0].order[g], (g + 1) % 4);
+    corpus = load_corpus(c, &f, VN_SPLIT_TRAIN, 0);
+    cr_assert_eq(corpus->samples[0].n, 6);
+    cr_assert_eq(corpus->samples[0].samples[1].label, 1);
+    cr_assert_null(corpus->sets[0]);
+    /* what the store will say about its making */
+    cr_assert_eq(json_integer_value(json_object_get(c->source, "seed")), 12);
+    cr_assert_eq(json_array_size(json_object_get(c->source, "only_tasks")), 1);
 }
 
 Test(corpus, an_input_without_samples_is_refused)

@@ -73,7 +73,7 @@ Test(optimiser, nesterov_decays_weights_only)
     size_t agent = prepare("agent.fc1.weight");
 
     model->average[conv] = 0;
-    vn_backbone_update(model, &s, 0.01);
+    vn_backbone_update(model, &s, 0.01, 1000);
     /* d = 0.5 + 0.1 * 2 = 0.7, v = d, step 0.01 (d + 0.9 v) = 0.0133 */
     cr_assert(fabs(model->param[conv] - (2 - 0.0133)) < 1e-6);
     cr_assert(fabs(model->param[head] - (2 - 0.0133)) < 1e-6);
@@ -84,9 +84,27 @@ Test(optimiser, nesterov_decays_weights_only)
     cr_assert_eq(model->grad[agent], 0.5f);
     cr_assert_eq(model->grad[conv], 0);
     cr_assert(fabs(model->average[conv] - model->param[conv] / 2) < 1e-6);
-    vn_backbone_update(model, &s, 0.01);
+    vn_backbone_update(model, &s, 0.01, 1001);
     /* second step, gradient 0: d = 0.1 * 1.9867, v = 0.9 * 0.7 + d */
     cr_assert(fabs(model->param[conv] - (1.9867 - 0.01 * (0.19867 + 0.9 * 0.82867))) < 1e-6);
+}
+
+/* However long the mean is to be, after a few steps it must not consist of the first weights. */
+Test(optimiser, the_mean_begins_short)
+{
+    const struct vn_schedule s = {.average = 0.9999};
+    size_t conv = prepare("block.0.group.0.conv1");
+
+    model->average[conv] = 100;
+    model->grad[conv] = 0;
+    for (uint64_t step = 1; step <= 50; step++)
+        vn_backbone_update(model, &s, 0, step);
+    /* what is left of it: the product of (1 + k) / (10 + k) for k to 50, below 1e-7 */
+    cr_assert(fabs(model->average[conv] - model->param[conv]) < 1e-4, "%g", model->average[conv]);
+    vn_backbone_update(model, &s, 0, UINT64_C(1) << 40);
+    model->param[conv] = 12;
+    vn_backbone_update(model, &s, 0, UINT64_C(1) << 40);
+    cr_assert(fabs(model->average[conv] - (2 + 1e-4 * 10)) < 1e-5);
 }
 
 Test(optimiser, adam_touches_the_agent_only)

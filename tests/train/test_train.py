@@ -180,6 +180,79 @@ class Train(unittest.TestCase):
                     self.assertEqual(row["tasks"][0]["images"] + row["tasks"][0]["too_small"], 400)
                     self.assertGreaterEqual(row["params_max"], row["params_mean"])
 
+    def header(self, out):
+        store = self.store(out)
+        length = struct.unpack("<Q", store[:8])[0]
+        header = json.loads(store[8:8 + length])
+        return header, json.loads(header["__metadata__"]["network"]), store[8 + length:]
+
+    def backbone(self, out):
+        """Every tensor but the agent's, by name."""
+        header, _, data = self.header(out)
+        return {name: data[slice(*entry["data_offsets"])] for name, entry in header.items()
+                if not name.startswith(("agent.", "pad.", "__"))}
+
+    def test_agents_on_one_backbone(self):
+        alone = changed(network={"agent": {"kind": "uniform"}}, training={"epochs": 1})
+        self.train(alone, "base")
+        once = changed(training={"epochs": 1}, agent_training={"rounds": 1})
+        self.train(once, "first", "--backbone", self.path("base"))
+        self.assertEqual([line["phase"] for line in self.log("first")], ["agent"])
+        self.assertEqual(self.backbone("base"), self.backbone("first"))
+        levels = [self.evaluate(out)["rows"][:3] for out in ("base", "first")]
+        for one, other in zip(*levels):
+            self.assertEqual(one["accuracy"], other["accuracy"])
+        record = self.header("first")[1]["training"]
+        self.assertEqual(record["backbone"]["configuration"], alone)
+        self.assertEqual(record["configuration"], once)
+        # a store of a run that took another backbone is another store; the same is the same
+        self.train(once, "again", "--backbone", self.path("base/store.safetensors"))
+        self.assertEqual(self.store("first"), self.store("again"))
+        said = self.train(once, "again", "--resume", code=4)
+        self.assertIn("--backbone", said)
+
+    def test_tuning_a_backbone_from_a_store(self):
+        """Statistics are found again: the backbone that is tuned is the one that was stored."""
+        alone = changed(network={"agent": {"kind": "uniform"}})
+        self.train(alone, "base", images=1000)
+        tuned = changed(training={"rate": 1e-5})
+        self.train(tuned, "tuned", "--backbone", self.path("base"), images=1000)
+        self.assertEqual([line["phase"] for line in self.log("tuned")], ["agent", "tune", "agent"])
+        self.assertNotEqual(self.backbone("base"), self.backbone("tuned"))
+        loss = self.log("base")[-1]["loss_full"]
+        # with gamma and statistics in disorder the loss would be that of a fresh network, 1.5
+        self.assertLess(self.log("tuned")[1]["loss_full"], loss + 0.1)
+        before, after = (self.evaluate(out, images=1000)["rows"] for out in ("base", "tuned"))
+        for level in (1, 2):
+            self.assertAlmostEqual(before[level]["accuracy"], after[level]["accuracy"], delta=0.06)
+
+    def test_a_backbone_that_does_not_fit(self):
+        alone = changed(network={"agent": {"kind": "uniform"}}, training={"epochs": 1})
+        self.train(alone, "base", images=100)
+        for part, value, said in (
+                ("network", {"orders": "same"}, "its task 1 differs"),
+                ("network", {"groups": 4}, '"groups"'),
+                ("network", {"agent": {"kind": "uniform"}}, "nothing would be trained"),
+        ):
+            self.assertIn(said, self.train(changed(**{part: value}), f"wrong-{said[:6]}",
+                                           "--backbone", self.path("base"), images=100, code=4))
+        self.train(CONFIG, "nowhere", "--backbone", self.path("absent"), images=100, code=4)
+
+    def test_one_task_and_a_seed(self):
+        config = changed(network={"agent": {"kind": "uniform"}}, training={"epochs": 1})
+        self.train(config, "shoe", "--task", "shoe", "--seed", "5", images=200)
+        _, network, _ = self.header("shoe")
+        self.assertEqual([task["name"] for task in network["tasks"]], ["shoe"])
+        self.assertEqual(network["tasks"][0]["order"], [1, 0])  # the second of two tasks
+        written = network["training"]["configuration"]
+        self.assertEqual((written["seed"], written["only_tasks"]), (5, ["shoe"]))
+        rows = self.evaluate("shoe", images=200)["rows"]
+        self.assertEqual([task["task"] for task in rows[0]["tasks"]], ["shoe"])
+        self.train(config, "other", "--task", "shoe", images=200)
+        self.assertNotEqual(self.store("shoe"), self.store("other"))
+        said = self.train(config, "none", "--task", "boot", code=4)
+        self.assertIn('there is no task "boot"', said)
+
     def test_two_inputs(self):
         """Gray IDX images and coloured PNG files of another size, in one network."""
         data = self.path("data")
