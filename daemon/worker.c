@@ -2,9 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "daemon/thread.h"
@@ -35,10 +35,8 @@ static struct job *take_first(struct job_list *list)
 
 static void wake_loop(const struct pool *p)
 {
-    static const uint64_t one = 1;
-
-    /* It cannot fail but for a full counter, which wakes the loop just as well. */
-    if (write(p->done_fd, &one, sizeof one) < 0)
+    /* It cannot fail but for a full pipe, which wakes the loop just as well. */
+    if (write(p->done_fds[1], "", 1) < 0)
         return;
 }
 
@@ -63,17 +61,27 @@ static struct job *exchange(struct worker *w, struct job *done)
     return next;
 }
 
+/* Under the lock: whether there is something to do; else this worker counts as idle. */
+static bool look(struct pool *p)
+{
+    bool any = p->todo.first || p->stop;
+
+    p->n_idle += !any;
+    return any;
+}
+
 /* NULL: the end. */
 static struct job *wait_for_job(struct worker *w)
 {
     struct pool *p = w->pool;
     struct job *j;
+    char token;
 
     pthread_mutex_lock(&p->lock);
-    while (!p->todo.first && !p->stop) {
-        p->n_idle++;
-        pthread_cond_wait(&p->wake, &p->lock);
-        p->n_idle--;
+    while (!look(p)) {
+        pthread_mutex_unlock(&p->lock);
+        (void)!read(p->idle_fds[0], &token, 1); /* signals are not for threads: no EINTR */
+        pthread_mutex_lock(&p->lock);
     }
     j = p->stop ? NULL : take_first(&p->todo);
     w->running = j;
@@ -112,9 +120,9 @@ static void collect(uv_poll_t *handle, int status, int events)
     struct pool *p = handle->data;
     struct job_list done;
     struct job *j;
-    uint64_t n;
+    char tokens[64];
 
-    if (read(p->done_fd, &n, sizeof n) < 0)
+    if (read(p->done_fds[0], tokens, sizeof tokens) < 0)
         return; /* EAGAIN: a false alarm */
     pthread_mutex_lock(&p->lock);
     done = p->done;
@@ -126,20 +134,36 @@ static void collect(uv_poll_t *handle, int status, int events)
     }
 }
 
+static void close_pipes(struct pool *p)
+{
+    int *fds[] = {&p->done_fds[0], &p->done_fds[1], &p->idle_fds[0], &p->idle_fds[1]};
+
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+}
+
+/* Pipes, because the scheduler takes a writer to them for one that is about to wait: it wakes the
+ * reader on the writer's processor, which is at work, where a condition or an eventfd would have an
+ * idle one woken up first. */
+static int open_pipes(struct pool *p)
+{
+    if (pipe2(p->done_fds, O_CLOEXEC | O_NONBLOCK) < 0 || pipe2(p->idle_fds, O_CLOEXEC) < 0)
+        return -errno;
+    return 0;
+}
+
 static int open_handle(struct pool *p, uv_loop_t *loop)
 {
-    int r;
+    int r = open_pipes(p);
 
-    p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (p->done_fd < 0)
-        return -errno;
-    r = uv_poll_init(loop, &p->woken, p->done_fd);
+    if (!r)
+        r = uv_poll_init(loop, &p->woken, p->done_fds[0]);
     if (r) {
-        close(p->done_fd);
+        close_pipes(p);
         return r;
     }
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
     p->woken.data = p;
     p->open = true;
     return uv_poll_start(&p->woken, UV_READABLE, collect);
@@ -150,7 +174,13 @@ int pool_start(struct pool *p, uv_loop_t *loop, uint32_t n_workers,
 {
     int r;
 
-    *p = (struct pool){.n_workers = n_workers, .finished = finished, .context = context};
+    *p = (struct pool){
+        .n_workers = n_workers,
+        .done_fds = {-1, -1},
+        .idle_fds = {-1, -1},
+        .finished = finished,
+        .context = context,
+    };
     p->hang_task = getenv("VIRTUALNETD_TEST_HANG_TASK");
     r = open_handle(p, loop);
     if (r)
@@ -168,18 +198,26 @@ int pool_start(struct pool *p, uv_loop_t *loop, uint32_t n_workers,
     return r;
 }
 
+/* Workers that are no longer counted as idle. */
+static void wake_workers(const struct pool *p, uint32_t n)
+{
+    /* a pipe holds more than there are workers, so that it cannot fail */
+    for (; n && write(p->idle_fds[1], "", 1) == 1; n--)
+        ;
+}
+
 void pool_give(struct pool *p, struct job *j)
 {
-    bool idle;
+    uint32_t wake;
 
     assert(pool_has_room(p));
     p->held++;
     pthread_mutex_lock(&p->lock);
     append(&p->todo, j);
-    idle = p->n_idle;
+    wake = p->n_idle > 0;
+    p->n_idle -= wake;
     pthread_mutex_unlock(&p->lock);
-    if (idle)
-        pthread_cond_signal(&p->wake); /* without the lock, see above */
+    wake_workers(p, wake); /* without the lock, see above */
 }
 
 bool pool_take_back(struct pool *p, struct job *j)
@@ -237,7 +275,8 @@ void pool_stop(struct pool *p)
         return;
     pthread_mutex_lock(&p->lock);
     p->stop = true;
-    pthread_cond_broadcast(&p->wake);
+    wake_workers(p, p->n_idle);
+    p->n_idle = 0;
     pthread_mutex_unlock(&p->lock);
     for (uint32_t i = 0; i < p->n_started; i++)
         pthread_join(p->workers[i].thread, NULL);
@@ -245,8 +284,7 @@ void pool_stop(struct pool *p)
     p->workers = NULL;
     p->n_started = 0;
     uv_close((uv_handle_t *)&p->woken, NULL);
-    close(p->done_fd);
-    pthread_cond_destroy(&p->wake);
+    close_pipes(p);
     pthread_mutex_destroy(&p->lock);
     p->open = false;
 }

@@ -38,14 +38,14 @@ struct pool {
     uint32_t n_workers, n_started;
     struct worker *workers; /* owned */
     pthread_mutex_t lock;
-    pthread_cond_t wake;
     struct job_list todo; /* under lock */
     struct job_list done; /* under lock */
-    uint32_t n_idle;      /* under lock: workers that wait */
+    uint32_t n_idle;      /* under lock: workers that wait and were not told to wake up */
     bool stop;            /* under lock */
-    int done_fd;          /* an eventfd: `done` is not empty any more */
+    int done_fds[2];      /* a pipe: `done` is not empty any more */
+    int idle_fds[2];      /* a pipe: a byte for each worker that is to wake up */
     uv_poll_t woken;
-    bool open;     /* lock and wake are made, done_fd and the handle are open */
+    bool open;     /* lock, pipes and handle are there */
     uint32_t held; /* jobs that were given and are neither done nor taken back */
     void (*finished)(void *context, struct job *j); /* loop thread; the job is the callee's now */
     void *context;

@@ -359,9 +359,9 @@ def test_connections_limit():
 
 
 def test_out_of_descriptors():
-    """40 clients and 24 descriptors: those that are in are served, the others later."""
+    """40 clients and 28 descriptors: those that are in are served, the others later."""
     def few():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (28, 28))
 
     with Daemon(store("small"), preexec=few) as d:
         clients = [d.connect() for _ in range(40)]
@@ -371,7 +371,7 @@ def test_out_of_descriptors():
         good.error(pb.RELOAD_FAILED, "Too many open files", "the running store stays",
                    reload=pb.ReloadRequest())
         inside = good.call(status=pb.StatusRequest()).status.connections
-        check(10 <= inside < 24, f"{inside} of 24 descriptors are connections")
+        check(10 <= inside < 28, f"{inside} of 28 descriptors are connections")
         for c in clients[1:inside]:
             c.close()
         late = clients[inside]
