@@ -4,6 +4,7 @@
  * that batch statistics mix paths the way running statistics do. */
 #include <string.h>
 
+#include "train/auxiliary.h"
 #include "train/heads.h"
 #include "train/optimiser.h"
 #include "train/trainer.h"
@@ -30,19 +31,15 @@ static void choose_paths(struct vn_trainer *t, uint32_t input, const struct vn_p
     }
 }
 
-/* Target distribution of a row: one-hot with smoothing, or mixed with the full path's answer. */
-static void make_target(const struct vn_trainer *t, uint32_t r, uint32_t n, float *q)
+static struct vn_target target_of(const struct vn_trainer *t, uint32_t r)
 {
     const struct vn_schedule *s = &t->config->schedule;
     const struct vn_batch *b = &t->batch;
-    const float *full = b->probabilities + (size_t)(r % b->n) * b->labels_stride;
-    float smooth = (float)s->label_smoothing, mix = r < b->n ? 0 : (float)s->distill;
 
-    for (uint32_t i = 0; i < n; i++) {
-        float hard = (1 - smooth) * (float)(i == b->label[r]) + smooth / (float)n;
-
-        q[i] = (1 - mix) * hard + (mix ? mix * full[i] : 0);
-    }
+    return (struct vn_target){.label = b->label[r],
+                              .smooth = (float)s->label_smoothing,
+                              .mix = r < b->n ? 0 : (float)s->distill,
+                              .teacher = b->probabilities + (size_t)(r % b->n) * b->labels_stride};
 }
 
 static uint32_t arg_max(const float *x, uint32_t n)
@@ -62,10 +59,11 @@ static void loss(struct vn_trainer *t, struct vn_step_result *result)
 
     for (uint32_t r = 0; r < b->rows; r++) {
         uint32_t n = t->config->network->tasks[b->task[r]].n_labels;
+        const struct vn_target target = target_of(t, r);
         size_t at = (size_t)r * b->labels_stride;
         float l;
 
-        make_target(t, r, n, q);
+        vn_target(&target, n, q);
         l = vn_cross_entropy(b->logits + at, n, q, 0, weight, b->probabilities + at,
                              b->dlogits + at);
         if (r < b->n) {
@@ -97,6 +95,7 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
     loss(t, result);
     vn_heads_backward(t->model, b->rows, b->task, b->pooled, b->labels_stride, b->dlogits,
                       b->dpooled);
+    result->auxiliary += vn_auxiliary_step(t->auxiliary, t->model, input, s, b);
     vn_trunk_backward(t->trunk[input], t->model, b->dpooled);
     vn_backbone_update(t->model, s,
                        vn_rate_at(peak, tune ? 0 : s->warmup_epochs, at->epochs,

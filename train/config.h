@@ -71,6 +71,7 @@ struct vn_schedule {
     double label_smoothing; /* 0 .. 0.5 */
     double distill;         /* 0 .. 1: share of the full path's softmax in the others' target */
     uint32_t mixed_paths;   /* random paths per sample and step beside the full one; 0 .. 4 */
+    double auxiliary;       /* weight of a loss over all labels of an input's tasks; 0 = off */
     double lowest_share;    /* 0 .. 1: part of the mixed paths that is the lowest instead */
     uint32_t lowest_level;  /* uniform level of the lowest path */
     double bn_momentum;     /* of running statistics */

@@ -31,6 +31,7 @@ const struct vn_config_field vn_schedule_fields[] = {
     REAL(vn_schedule, label_smoothing, 0, 0, 0.5),
     /* half label, half teacher: the middle, for want of a measurement */
     REAL(vn_schedule, distill, 0.5, 0, 1),
+    REAL(vn_schedule, auxiliary, 0, 0, 10),
     /* one random path per sample already visits every level of every block often */
     COUNT(vn_schedule, mixed_paths, 1, 0, 4),
     /* the lowest path bounds what every budget can reach, and is drawn almost never by chance */

@@ -19,8 +19,8 @@ void vn_heads_forward(const struct vn_model *m, uint32_t rows, const uint16_t *t
     }
 }
 
-static void linear_backward(const float *x, const float *w, const float *dy, uint32_t c, uint32_t n,
-                            float *dx, float *dw, float *db)
+void vn_linear_backward(const float *x, const float *w, const float *dy, uint32_t c, uint32_t n,
+                        float *dx, float *dw, float *db)
 {
     for (uint32_t i = 0; i < c; i++) {
         float sum = 0;
@@ -29,7 +29,7 @@ static void linear_backward(const float *x, const float *w, const float *dy, uin
             sum += w[(size_t)i * n + o] * dy[o];
             dw[(size_t)i * n + o] += x[i] * dy[o];
         }
-        dx[i] = sum;
+        dx[i] += sum;
     }
     for (uint32_t o = 0; o < n; o++)
         db[o] += dy[o];
@@ -40,13 +40,23 @@ void vn_heads_backward(struct vn_model *m, uint32_t rows, const uint16_t *task, 
 {
     uint32_t width = vn_network_width(m->network);
 
+    memset(ret_dpooled, 0, (size_t)rows * width * sizeof *ret_dpooled);
     for (uint32_t r = 0; r < rows; r++) {
         size_t w = vn_model_at(m, m->layout->head_weight[task[r]]);
         size_t b = vn_model_at(m, m->layout->head_bias[task[r]]);
 
-        linear_backward(pooled + (size_t)r * width, m->param + w, dlogits + (size_t)r * stride,
-                        width, m->network->tasks[task[r]].n_labels, ret_dpooled + (size_t)r * width,
-                        m->grad + w, m->grad + b);
+        vn_linear_backward(pooled + (size_t)r * width, m->param + w, dlogits + (size_t)r * stride,
+                           width, m->network->tasks[task[r]].n_labels,
+                           ret_dpooled + (size_t)r * width, m->grad + w, m->grad + b);
+    }
+}
+
+void vn_target(const struct vn_target *t, uint32_t n, float *ret_q)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        float hard = (1 - t->smooth) * (float)(i == t->label) + t->smooth / (float)n;
+
+        ret_q[i] = (1 - t->mix) * hard + (t->mix ? t->mix * t->teacher[i] : 0);
     }
 }
 

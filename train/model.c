@@ -123,8 +123,31 @@ static void fill(struct vn_model *m, uint64_t seed, double bn2_scale)
     fill_agent(&f);
 }
 
-int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, struct vn_why *why,
-                 struct vn_model **ret_model)
+/* Places the auxiliary layers of inputs with several tasks; returns where they end. */
+static size_t place_auxiliary(struct vn_model *m, size_t at)
+{
+    const struct vn_network *n = m->network;
+
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        struct vn_auxiliary *a = &m->auxiliary[i];
+        uint32_t tasks = 0;
+
+        for (uint32_t t = 0; t < n->n_tasks; t++)
+            if (n->tasks[t].input == i) {
+                a->classes += n->tasks[t].n_labels;
+                tasks++;
+            }
+        if (tasks < 2)
+            a->classes = 0;
+        a->weight = at;
+        a->bias = at + (size_t)vn_network_width(n) * a->classes;
+        at = a->bias + a->classes;
+    }
+    return at;
+}
+
+int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, bool auxiliary,
+                 struct vn_why *why, struct vn_model **ret_model)
 {
     _cleanup_(vn_model_freep) struct vn_model *m = calloc(1, sizeof *m);
     int r;
@@ -139,6 +162,8 @@ int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, st
     if (r)
         return r;
     m->n = m->layout->data_bytes / sizeof(float);
+    if (auxiliary)
+        m->n = place_auxiliary(m, m->n);
     m->param = vn_floats_new(m->n);
     m->grad = vn_floats_new(m->n);
     m->velocity = vn_floats_new(m->n);

@@ -11,6 +11,13 @@
 #include "engine/network.h"
 #include "engine/plan.h"
 
+/* A linear layer (width, classes) and its bias from the pooled features of an input to the labels
+ * of all its tasks, one after the other. Lies behind what a store holds; classes 0: there is none. */
+struct vn_auxiliary {
+    uint32_t classes;
+    size_t weight, bias;
+};
+
 struct vn_model {
     const struct vn_network *network; /* borrowed */
     struct vn_layout *layout;
@@ -22,12 +29,14 @@ struct vn_model {
     float *running;  /* at batch-norm tensors: mean, variance */
     float *average;  /* exponential mean of param; used when the schedule asks for it */
     float *square;   /* second moments of the agent's gradients (Adam) */
+    struct vn_auxiliary auxiliary[VN_INPUTS_MAX];
 };
 
 /* Fresh numbers: convolutions by He, BN1 and stem scale 1, BN2 scale `bn2_scale`, heads small,
- * the policy's last layer zero (every level equally likely). Depends on the seed alone. */
-int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, struct vn_why *why,
-                 struct vn_model **ret_model);
+ * the policy's last layer and auxiliary layers zero (every level, every class equally likely).
+ * Depends on the seed alone. */
+int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, bool auxiliary,
+                 struct vn_why *why, struct vn_model **ret_model);
 struct vn_model *vn_model_free(struct vn_model *m);
 VN_DEFINE_CLEANUP(struct vn_model *, vn_model_free);
 

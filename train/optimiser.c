@@ -29,11 +29,11 @@ static bool is_decayed(const struct vn_tensor *t)
     return strstr(t->name, ".conv") || strstr(t->name, ".weight");
 }
 
-static void sgd(struct vn_model *m, const struct vn_tensor *t, const struct vn_schedule *s,
+/* n numbers from `at` on. */
+static void sgd(struct vn_model *m, size_t at, size_t n, const struct vn_schedule *s, bool decayed,
                 float rate)
 {
-    size_t at = t->offset / sizeof(float), n = t->bytes / sizeof(float);
-    float decay = is_decayed(t) ? (float)s->weight_decay : 0, momentum = (float)s->momentum;
+    float decay = decayed ? (float)s->weight_decay : 0, momentum = (float)s->momentum;
     float *p = m->param + at, *g = m->grad + at, *v = m->velocity + at;
 
     for (size_t i = 0; i < n; i++) {
@@ -66,9 +66,15 @@ void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double 
 
         if (t->padding || is_agent(t))
             continue;
-        sgd(m, t, s, (float)rate);
+        sgd(m, vn_model_at(m, i), t->bytes / sizeof(float), s, is_decayed(t), (float)rate);
         if (s->average > 0)
             follow(m, t, decay_at(s->average, step));
+    }
+    for (uint32_t i = 0; i < m->network->n_inputs; i++) {
+        const struct vn_auxiliary *a = &m->auxiliary[i];
+
+        sgd(m, a->weight, a->bias - a->weight, s, true, (float)rate);
+        sgd(m, a->bias, a->classes, s, false, (float)rate);
     }
 }
 

@@ -106,6 +106,8 @@ static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
     else
         fprintf(run->log, ", \"loss_full\": %.5f, \"loss_mixed\": %.5f, \"accuracy_full\": %.4f",
                 r->loss / n, r->mixed_loss / n, r->correct / n);
+    if (leg->phase != VN_PHASE_AGENT && run->trainer->auxiliary)
+        fprintf(run->log, ", \"loss_auxiliary\": %.5f", r->auxiliary / n);
     if (leg->phase != VN_PHASE_AGENT && run->validation)
         fprintf(run->log, ", \"validation_full\": %.4f, \"validation_half\": %.4f",
                 quick_validation(run, groups), quick_validation(run, (groups + 1) / 2));
@@ -179,7 +181,7 @@ static int run_epoch(struct run *run, const struct leg *leg, uint64_t epoch, uin
         flops = vn_trainer_flops(run->trainer) - before;
         show(&meter, leg, epoch, (step + 1) * batch, (uint64_t)e.n_steps * batch, &result,
              flops / (double)(vn_now_ns() - start + 1));
-        if (!isfinite(result.loss + result.mixed_loss + result.reward))
+        if (!isfinite(result.loss + result.mixed_loss + result.auxiliary + result.reward))
             r = vn_because(run->why, VN_RUN_E_DIVERGED,
                            "the loss is no number any more in %s epoch %llu: lower \"rate\"; the "
                            "checkpoint is from before",

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "train/auxiliary.h"
+
 const char *const vn_phase_names[] = {"backbone", "agent", "tune", NULL};
 
 struct vn_trainer *vn_trainer_free(struct vn_trainer *t)
@@ -14,6 +16,7 @@ struct vn_trainer *vn_trainer_free(struct vn_trainer *t)
         vn_trunk_free(t->agent_trunk[i]);
     }
     vn_batch_deinit(&t->batch);
+    free(t->auxiliary);
     vn_search_free(t->search);
     vn_corpus_free(t->corpus);
     vn_model_free(t->model);
@@ -34,7 +37,11 @@ static int take_memory(struct vn_trainer *t)
 {
     const struct vn_network *n = t->config->network;
     uint32_t rows = max_rows(t->config);
+    size_t auxiliary = vn_auxiliary_floats(t->model, t->config->schedule.batch);
     int r = vn_batch_init(&t->batch, n, rows, t->threads);
+
+    if (!r && auxiliary && !(t->auxiliary = vn_floats_new(auxiliary)))
+        r = -ENOMEM;
 
     for (uint32_t i = 0; i < n->n_inputs && !r; i++) {
         r = vn_trunk_new(t->model, i, false, rows, t->threads, &t->trunk[i]);
@@ -56,7 +63,8 @@ int vn_trainer_new(const struct vn_train_config *c, const char *data_folder, uin
         return vn_because(why, -ENOMEM, "out of memory");
     t->config = c;
     t->threads = threads;
-    r = vn_model_new(c->network, c->seed, c->schedule.bn2_scale, why, &t->model);
+    r = vn_model_new(c->network, c->seed, c->schedule.bn2_scale, c->schedule.auxiliary > 0, why,
+                     &t->model);
     if (r)
         return r;
     r = vn_corpus_load(c, data_folder, VN_SPLIT_TRAIN, limit_images, why, &t->corpus);

@@ -49,6 +49,7 @@ struct vn_trainer {
     struct vn_trunk *trunk[VN_INPUTS_MAX];       /* backbone, by input */
     struct vn_trunk *agent_trunk[VN_INPUTS_MAX]; /* conv agent only */
     struct vn_batch batch;
+    float *auxiliary;         /* vn_auxiliary_floats: scratch; NULL without that loss */
     struct vn_search *search; /* scratch of the agent; NULL for kind uniform */
     uint64_t agent_steps;     /* updates of the agent so far (Adam counts them) */
     uint64_t backbone_steps;  /* of the backbone */
@@ -58,6 +59,7 @@ struct vn_trainer {
 /* Sums over samples; divide by n. */
 struct vn_step_result {
     double loss, mixed_loss; /* full path; mean over the mixed ones */
+    double auxiliary;        /* mean over all paths; before its weight */
     double correct;          /* on the full path */
     double reward, density;  /* agent: of the sampled path */
     uint64_t n;

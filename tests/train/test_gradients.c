@@ -262,7 +262,7 @@ static void bench_init(struct bench *b, const char *kind, struct sides sides, ui
     b->network = make_network(kind, sides);
     image = (size_t)b->network->inputs[input].width * b->network->inputs[input].height *
             vn_color_channels(b->network->inputs[input].color);
-    cr_assert_eq(vn_model_new(b->network, 3, 0.5, &why, &b->model), 0);
+    cr_assert_eq(vn_model_new(b->network, 3, 0.5, false, &why, &b->model), 0);
     cr_assert_eq(vn_trunk_new(b->model, input, agent, ROWS, threads, &b->trunk), 0);
     for (uint32_t r = 0; r < ROWS; r++) {
         b->row[r] = (struct vn_row){b->network->tasks[r % 2].order, b->level[r]};
@@ -418,7 +418,7 @@ Test(gradients, heads)
     const uint16_t task[2] = {0, 1};
     double step = 1e-2;
 
-    cr_assert_eq(vn_model_new(n, 5, 1, NULL, &m), 0);
+    cr_assert_eq(vn_model_new(n, 5, 1, false, NULL, &m), 0);
 #define VALUE()                                                                                    \
     (vn_heads_forward(m, 2, task, pooled, 3, logits),                                              \
      vn_cross_entropy(logits, 3, q, 0, 1, p, dlogits) +                                            \
@@ -483,7 +483,7 @@ Test(gradients, policy)
     const uint8_t level[3] = {0, 3, 2};
     double step = 1e-2;
 
-    cr_assert_eq(vn_model_new(n, 9, 1, NULL, &m), 0);
+    cr_assert_eq(vn_model_new(n, 9, 1, false, NULL, &m), 0);
     for (size_t i = 0; i < n->agent.hidden * outputs; i++) /* its last layer begins at zero */
         m->param[vn_model_at(m, m->layout->agent_fc2_weight) + i] = (float)vn_rng_normal(&rng) / 4;
     policy_value(m, features, level, work, scores);

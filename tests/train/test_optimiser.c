@@ -23,7 +23,7 @@ static void setup(void)
 
     cr_assert_eq(vn_network_parse(description, strlen(description), &why, &network), 0, "%s",
                  why.text);
-    cr_assert_eq(vn_model_new(network, 1, 0.5, &why, &model), 0);
+    cr_assert_eq(vn_model_new(network, 1, 0.5, true, &why, &model), 0);
 }
 
 static void teardown(void)

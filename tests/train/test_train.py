@@ -45,7 +45,7 @@ CONFIG = {
          "labels": ["no", "yes"],
          "map": ["no", "no", "no", "no", "no", "yes", "no", "yes", "no", "yes"]}],
     "training": {"epochs": 3, "batch": 32, "rate": 0.05, "warmup_epochs": 0.5, "pad": 2,
-                 "reestimate_images": 256, "average": 0.9},
+                 "reestimate_images": 256, "average": 0.9, "auxiliary": 0.2},
     "agent_training": {"rounds": 2, "epochs": 1, "backbone_epochs": 1, "batch": 32},
 }
 
@@ -128,6 +128,7 @@ class Train(unittest.TestCase):
         self.assertEqual([line["phase"] for line in log],
                          ["backbone"] * 3 + ["agent", "tune", "agent"])
         self.assertLess(log[2]["loss_full"], log[0]["loss_full"])
+        self.assertLess(log[2]["loss_auxiliary"], log[0]["loss_auxiliary"])
         for line in log:
             self.assertGreater(line["images_per_s"], 0)
             self.assertGreater(line["gflop_per_s"], 0)
