@@ -22,8 +22,10 @@ struct describe_reply {
     struct task_reply tasks[]; /* as many as are described */
 };
 
-static void fill_measured(struct task_reply *r, const struct vn_task *t)
+static void fill_measured(struct task_reply *r, const struct model *m, uint32_t task)
 {
+    const struct vn_task *t = &m->network->tasks[task];
+
     for (uint32_t i = 0; i < t->n_measured; i++) {
         virtualnet__measured__init(&r->measured[i]);
         r->measured[i].by = t->measured[i].by;
@@ -31,6 +33,7 @@ static void fill_measured(struct task_reply *r, const struct vn_task *t)
         r->measured[i].accuracy = t->measured[i].accuracy;
         r->measured[i].params = t->measured[i].params;
         r->measured[i].bytes = t->measured[i].bytes;
+        r->measured[i].budget_bytes = vn_plan_measured_budget(m->planner, task, &t->measured[i]);
         r->rows[i] = &r->measured[i];
     }
     r->task.measured = r->rows;
@@ -69,7 +72,7 @@ static void fill_task(struct task_reply *r, const struct model *m, uint32_t task
     r->task.order = r->order;
     r->task.n_order = m->network->groups;
     fill_costs(r, m, task);
-    fill_measured(r, t);
+    fill_measured(r, m, task);
 }
 
 static void fill_network(struct describe_reply *r, const struct model *m, uint64_t frame_limit)

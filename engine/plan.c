@@ -164,6 +164,20 @@ int vn_plan_largest_uniform_in(const struct vn_planner *p, uint32_t task, enum v
     return VN_PLAN_E_TOO_SMALL;
 }
 
+uint64_t vn_plan_measured_budget(const struct vn_planner *p, uint32_t task,
+                                 const struct vn_measured *row)
+{
+    uint32_t groups = p->network->groups;
+    bool uniform = !strcmp(row->by, vn_agent_kind_names[VN_AGENT_UNIFORM]);
+    struct vn_plan plan;
+
+    if (!(row->setting >= 0 && row->setting <= (uniform ? groups : 1)))
+        return 0;
+    vn_plan_uniform(p, task, uniform ? (uint32_t)row->setting : groups, 0, &plan);
+    return uniform ? vn_bytes_total(&plan.bytes)
+                   : (uint64_t)(row->setting * (double)vn_bytes_total(&plan.bytes));
+}
+
 int vn_plan_choose(const struct vn_planner *p, uint32_t task, enum vn_plan_unit unit,
                    uint64_t limit, uint64_t image_bytes, const float *scores, uint32_t min_level,
                    struct vn_plan *ret_plan, uint64_t *ret_needed)

@@ -89,6 +89,12 @@ int vn_plan_choose(const struct vn_planner *p, uint32_t task, enum vn_plan_unit 
                    uint64_t limit, uint64_t image_bytes, const float *scores, uint32_t min_level,
                    struct vn_plan *ret_plan, uint64_t *ret_needed);
 
+/* The budget under which requests, with an image of the input's own size, are answered as a row of
+ * the task's accuracy table says: what the level needs, or the row's share of the full path. 0 for
+ * a row that says neither. */
+uint64_t vn_plan_measured_budget(const struct vn_planner *p, uint32_t task,
+                                 const struct vn_measured *row);
+
 /* Parameters (floats) of a plan: params / 4. */
 static inline uint64_t vn_plan_params(const struct vn_plan *plan)
 {

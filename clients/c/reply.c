@@ -84,7 +84,7 @@ static void fill_task(struct vn_client_task *t, const Virtualnet__Task *m,
     for (size_t i = 0; i < m->n_measured; i++)
         measured[i] = (struct vn_client_measured){
             m->measured[i]->by,     m->measured[i]->setting, m->measured[i]->accuracy,
-            m->measured[i]->params, m->measured[i]->bytes,
+            m->measured[i]->params, m->measured[i]->bytes,   m->measured[i]->budget_bytes,
         };
     *t = (struct vn_client_task){
         .name = m->name,
@@ -102,6 +102,23 @@ static void fill_task(struct vn_client_task *t, const Virtualnet__Task *m,
         .n_measured = m->n_measured,
         .measured = measured,
     };
+}
+
+const struct vn_client_measured *vn_client_cheapest(const struct vn_client_task *task,
+                                                    double accuracy)
+{
+    const struct vn_client_measured *best = NULL;
+
+    for (size_t i = 0; i < task->n_measured; i++) {
+        const struct vn_client_measured *m = &task->measured[i];
+
+        if (!m->budget_bytes || !(m->accuracy >= accuracy))
+            continue;
+        if (!best || m->budget_bytes < best->budget_bytes ||
+            (m->budget_bytes == best->budget_bytes && m->accuracy > best->accuracy))
+            best = m;
+    }
+    return best;
 }
 
 static void fill_description(struct vn_reply *reply, const Virtualnet__DescribeResponse *m)

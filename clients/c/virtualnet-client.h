@@ -156,6 +156,8 @@ struct vn_client_measured { /* a row of a task's accuracy table, on the validati
     double accuracy;        /* 0 .. 1 */
     double params;          /* mean parameters of the path */
     double bytes;           /* mean resident parameter bytes */
+    uint64_t budget_bytes;  /* the budget that makes it so, for an image of the input's own size;
+                               rows by "uniform" also want `uniform` in the request */
 };
 
 struct vn_client_task {
@@ -174,6 +176,11 @@ struct vn_client_task {
     size_t n_measured;
     const struct vn_client_measured *measured; /* (n_measured) */
 };
+
+/* The row of the task's accuracy table with the smallest budget that reaches `accuracy`; of equal
+ * budgets the most accurate. NULL: none does, or the store carries no table. */
+const struct vn_client_measured *vn_client_cheapest(const struct vn_client_task *task,
+                                                    double accuracy);
 
 struct vn_client_description {
     const char *store;   /* the network's name */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "clients/cli/cli.h"
+#include "clients/cli/measured.h"
 
 #define LABELS_SHOWN 12 /* without --labels */
 
@@ -19,13 +19,7 @@ static json_t *json_of_task(const struct vn_client_task *t)
     for (size_t i = 0; i < t->n_labels; i++)
         json_array_append_new(labels, vn_cli_json_text(t->labels[i]));
     for (size_t i = 0; i < t->n_measured; i++)
-        json_array_append_new(measured,
-                              json_pack("{s:o, s:o, s:o, s:o, s:o}", "by",
-                                        vn_cli_json_text(t->measured[i].by), "setting",
-                                        vn_cli_json_number(t->measured[i].setting), "accuracy",
-                                        vn_cli_json_number(t->measured[i].accuracy), "params",
-                                        vn_cli_json_number(t->measured[i].params), "bytes",
-                                        vn_cli_json_number(t->measured[i].bytes)));
+        json_array_append_new(measured, vn_cli_json_measured(&t->measured[i]));
     return json_pack(
         "{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "name",
         vn_cli_json_text(t->name), "input", vn_cli_json_text(t->input), "width",
@@ -62,25 +56,6 @@ static void print_labels(const struct vn_client_task *t, bool all)
     putchar('\n');
 }
 
-static void print_measured(const struct vn_client_task *t)
-{
-    char bytes[VN_BYTES_TEXT];
-
-    if (!t->n_measured)
-        return;
-    printf("  measured on the validation split:\n");
-    printf("    %-10s %8s %10s %12s %12s\n", "BY", "SETTING", "ACCURACY", "PARAMETERS", "RESIDENT");
-    for (size_t i = 0; i < t->n_measured; i++) {
-        const struct vn_client_measured *m = &t->measured[i];
-        bool sane = m->bytes >= 0 && m->bytes < 0x1p63;
-
-        printf("    ");
-        vn_cli_text(m->by, 10);
-        printf(" %8.4g %8.2f %% %12.0f %12s\n", m->setting, m->accuracy * 100, m->params,
-               sane ? vn_bytes_format((uint64_t)m->bytes, bytes) : "-");
-    }
-}
-
 static void print_task(const struct vn_client_task *t, bool all_labels)
 {
     char smallest[VN_BYTES_TEXT], largest[VN_BYTES_TEXT], budget[VN_BYTES_TEXT];
@@ -94,7 +69,7 @@ static void print_task(const struct vn_client_task *t, bool all_labels)
     printf("  memory   %s (smallest path) to %s (full path); default budget: %s\n",
            vn_bytes_format(t->smallest.total, smallest), vn_bytes_format(t->largest.total, largest),
            t->default_budget_bytes ? vn_bytes_format(t->default_budget_bytes, budget) : "none");
-    print_measured(t);
+    vn_cli_print_measured(t);
 }
 
 static void print_as_text(const struct vn_client_description *d, bool all_labels)
@@ -151,6 +126,10 @@ const struct vn_command vn_command_describe = {
             "\n"
             "Shows what the daemon's store can answer. 'memory' is the range in which a budget\n"
             "makes a difference: below it a request is refused, above it nothing is gained.\n"
+            "Where the store carries its accuracy table, each row is a budget and the share of\n"
+            "validation images that were answered rightly within it: by the agent, or at one\n"
+            "level in every block ('--uniform --budget'). PARAMETERS and RESIDENT are means of\n"
+            "the paths; 'virtualnet plan --accuracy' picks a row.\n"
             "\n"
             "options:\n"
             "  --labels         print all labels of a task, however many\n" VN_CLI_COMMON_HELP "\n"

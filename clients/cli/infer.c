@@ -194,7 +194,7 @@ static void print_done(struct run *run)
 /* Reads the file and sends it. False: nothing more can be sent now. */
 static bool send_job(struct run *run, struct job *job)
 {
-    struct vn_client_request request = run->request.request;
+    struct vn_client_request request;
     struct vn_image_buffer image = {0};
     uint64_t id;
     int r = vn_image_file_read(job->file, &job->why, &image);
@@ -206,7 +206,7 @@ static bool send_job(struct run *run, struct job *job)
         job->exit_code = VN_EXIT_INPUT;
         return true;
     }
-    request.image = vn_cli_image(&image);
+    request = vn_cli_request_of(&run->request, &image);
     r = vn_client_infer_start(run->client, &request, run->request.common.timeout_ms, on_reply, job,
                               &id);
     vn_image_buffer_deinit(&image);
@@ -298,6 +298,7 @@ static void run_deinit(struct run *run)
     for (size_t i = run->n_printed; i < run->n_jobs; i++)
         job_release(&run->jobs[i]);
     free(run->jobs);
+    vn_cli_request_deinit(&run->request);
 }
 
 static bool parse(int argc, char **argv, struct run *run)

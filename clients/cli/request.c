@@ -31,6 +31,24 @@ static bool parse_path(const char *text, struct vn_cli_request *r)
     return true;
 }
 
+/* "0.9" or "90%". */
+static bool parse_accuracy(const char *text, double *ret)
+{
+    size_t n = strlen(text);
+    char number[32];
+
+    if (!n || n >= sizeof number)
+        return false;
+    strcpy(number, text);
+    if (number[n - 1] != '%')
+        return vn_cli_number(number, 1e-6, 1, ret);
+    number[n - 1] = 0;
+    if (!vn_cli_number(number, 1e-4, 100, ret))
+        return false;
+    *ret /= 100;
+    return true;
+}
+
 bool vn_cli_request_option(const char *name, int option, const char *value,
                            struct vn_cli_request *r)
 {
@@ -64,6 +82,11 @@ bool vn_cli_request_option(const char *name, int option, const char *value,
             return true;
         wanted = "--path takes one level per block, as 1,2,0,4";
         break;
+    case 'a':
+        if (parse_accuracy(value, &r->accuracy))
+            return true;
+        wanted = "--accuracy takes a share above 0, as 0.9 or 90%";
+        break;
     default:
         return vn_cli_common_option(name, option, value, &r->common);
     }
@@ -71,14 +94,29 @@ bool vn_cli_request_option(const char *name, int option, const char *value,
     return false;
 }
 
-static int expand_level(struct vn_client *client, struct vn_cli_request *r)
+int vn_cli_request_describe(const char *name, struct vn_client *client, struct vn_cli_request *r)
 {
-    _cleanup_(vn_client_reply_freep) struct vn_client_reply *reply = NULL;
-    uint32_t blocks;
+    const struct vn_client_description *d;
 
-    if (vn_client_describe(client, r->request.task, r->common.timeout_ms, &reply))
+    if (r->description)
+        return 0;
+    if (vn_client_describe(client, r->request.task, r->common.timeout_ms, &r->description))
         return vn_cli_failed(&r->common, NULL, vn_client_last_error(client));
-    blocks = reply->description->blocks;
+    d = r->description->description;
+    if (d->n_tasks > 1)
+        return vn_cli_usage(name, "the store has %zu tasks: --task chooses one", d->n_tasks);
+    r->task = d->n_tasks ? &d->tasks[0] : NULL;
+    return 0;
+}
+
+static int expand_level(const char *name, struct vn_client *client, struct vn_cli_request *r)
+{
+    uint32_t blocks;
+    int code = vn_cli_request_describe(name, client, r);
+
+    if (code)
+        return code;
+    blocks = r->description->description->blocks;
     if (blocks > VN_CLI_LEVELS_MAX)
         return vn_cli_sorry(r->common.json, VN_EXIT_CONNECTION, NULL,
                             "the daemon's network has more blocks than there can be");
@@ -89,14 +127,54 @@ static int expand_level(struct vn_client *client, struct vn_cli_request *r)
     return 0;
 }
 
+/* No budget reaches it: says what the best is. */
+static int too_accurate(const struct vn_cli_request *r)
+{
+    double best = -1;
+    char sentence[256];
+
+    for (size_t i = 0; r->task && i < r->task->n_measured; i++)
+        if (r->task->measured[i].accuracy > best)
+            best = r->task->measured[i].accuracy;
+    if (best < 0)
+        return vn_cli_sorry(r->common.json, VN_EXIT_REFUSED, NULL,
+                            "the store carries no accuracy table: --budget must say how much");
+    snprintf(sentence, sizeof sentence,
+             "no budget reached an accuracy of %.4g %% on the validation split; the best is %.4g "
+             "%% ('virtualnet describe' shows all)",
+             100 * r->accuracy, 100 * best);
+    return vn_cli_sorry(r->common.json, VN_EXIT_REFUSED, NULL, sentence);
+}
+
+static int expand_accuracy(const char *name, struct vn_client *client, struct vn_cli_request *r)
+{
+    const struct vn_client_measured *m;
+    int code = vn_cli_request_describe(name, client, r);
+
+    if (code)
+        return code;
+    m = r->task ? vn_client_cheapest(r->task, r->accuracy) : NULL;
+    if (!m)
+        return too_accurate(r);
+    r->request.budget_bytes = m->budget_bytes;
+    r->request.uniform = !strcmp(m->by, "uniform");
+    return 0;
+}
+
 int vn_cli_request_finish(const char *name, struct vn_client *client, struct vn_cli_request *r)
 {
     if (r->has_level + (r->request.levels != NULL) + r->request.uniform > 1)
         return vn_cli_usage(name, "--level, --path and --uniform exclude each other");
-    return r->has_level ? expand_level(client, r) : 0;
+    if (!r->accuracy)
+        return r->has_level ? expand_level(name, client, r) : 0;
+    if (r->has_level || r->request.levels || r->request.uniform || r->request.budget_bytes ||
+        r->request.thrift > 0)
+        return vn_cli_usage(name, "--accuracy chooses budget and rule: it stands alone beside "
+                                  "--task");
+    return expand_accuracy(name, client, r);
 }
 
-struct vn_client_image vn_cli_image(const struct vn_image_buffer *b)
+static struct vn_client_image view(const struct vn_image_buffer *b)
 {
     return (struct vn_client_image){
         .pixels = b->pixels,
@@ -104,4 +182,31 @@ struct vn_client_image vn_cli_image(const struct vn_image_buffer *b)
         .height = b->height,
         .format = b->format == VN_PIXELS_RGB8 ? VN_CLIENT_RGB8 : VN_CLIENT_GRAY8,
     };
+}
+
+uint64_t vn_cli_image_extra(const struct vn_cli_request *r, const struct vn_image_buffer *image)
+{
+    uint64_t own;
+
+    if (!r->task)
+        return 0;
+    own = (uint64_t)r->task->width * r->task->height * (strcmp(r->task->color, "gray") ? 3 : 1);
+    return image->length > own ? image->length - own : 0;
+}
+
+struct vn_client_request vn_cli_request_of(const struct vn_cli_request *r,
+                                           const struct vn_image_buffer *image)
+{
+    struct vn_client_request request = r->request;
+
+    request.image = view(image);
+    if (r->accuracy)
+        request.budget_bytes += vn_cli_image_extra(r, image);
+    return request;
+}
+
+void vn_cli_request_deinit(struct vn_cli_request *r)
+{
+    vn_client_reply_free(r->description);
+    r->description = NULL;
 }

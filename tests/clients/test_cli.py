@@ -228,6 +228,66 @@ def test_describe():
         run("describe", "nose", code=REFUSED, socket=d.socket_path)
 
 
+def test_accuracy():
+    """A budget is chosen by the accuracy that was measured within it."""
+    image, large = pgm("a.pgm"), pgm("large.pgm", 1, 300)
+    with harness.Daemon(harness.store("small")) as d:
+        def plan(*options, task="garment", **more):
+            out, _ = run("plan", "--json", "--task", task, *options, socket=d.socket_path, **more)
+            return json.loads(out)
+
+        out, _ = run("describe", "garment", socket=d.socket_path)
+        table = [line.split() for line in out.split("RESIDENT\n")[1].splitlines()]
+        budgets = [int(row[0].removesuffix("KiB")) for row in table]
+        check(budgets == sorted(budgets) and len(set(budgets)) == 4, out)
+        # the full level has the budget of the agent without a limit, which is more accurate
+        check(["*" in row for row in table] == [True, True, True, False, True], out)
+        (task,) = json.loads(run("describe", "--json", "garment", socket=d.socket_path)[0])["task"]
+        rows = {(m["by"], m["setting"]): m["budget_bytes"] for m in task["measured"]}
+        check(rows["uniform", 0] == task["smallest"]["total"], str(task))
+        check(rows["uniform", 4] == rows["shared", 1] == task["largest"]["total"], str(task))
+        for wanted, by, setting, accuracy in (
+            ("0.3", "uniform", 1, 0.5), ("50%", "uniform", 1, 0.5), ("60%", "shared", 0.8, 0.7),
+            ("0.75", "shared", 1, 0.8),
+        ):
+            r = plan("--accuracy", wanted, image)
+            check((r["measured"]["by"], r["measured"]["setting"]) == (by, setting), str(r))
+            check(r["measured"]["accuracy"] == accuracy, str(r))
+            check(r["budget_bytes"] == rows[by, setting], str(r))
+            check((r["decided_by"] == "uniform") == (by == "uniform"), str(r))
+        r = plan("--accuracy", "0.3", large)
+        check(r["budget_bytes"] == rows["uniform", 1] + 300 * 300 - 28 * 28, str(r))
+        check(r["level"] == [1] * 4 and r["measured"]["accuracy"] == 0.5, str(r))
+        out, _ = run("infer", "--json", "--task", "garment", "--accuracy", "0.3", image, large,
+                     socket=d.socket_path)
+        check([r["level"] for r in lines(out)] == [[1] * 4] * 2, out)
+
+        r = plan("--accuracy", "60%")  # the agent would look at an image, and there is none
+        check(r["decided_by"] == "uniform" and r["measured"]["by"] == "shared", str(r))
+        check(plan("--path", "4,4,4,4")["measured"]["accuracy"] == 0.75, "level 4")
+        check(plan("--level", "2")["measured"] is None, "a level that is not in the table")
+        check(plan("--path", "1,2,0,4")["measured"] is None, "a path of many levels")
+        check(plan("--thrift", "1", image)["measured"] is None, "thrift was not measured")
+        check(plan(image)["measured"]["accuracy"] == 0.8, "no limit")
+        check(plan(image, task="warm")["measured"] is None, "no table")
+        out, _ = run("plan", "--task", "garment", "--accuracy", "0.3", socket=d.socket_path)
+        check("accuracy    50.00 % of the validation images, level 1 in every block" in out, out)
+        check("measured" not in run("describe", "warm", socket=d.socket_path)[0], "no table")
+
+        for task, wanted, words in (("garment", "0.81", "the best is 80 %"),
+                                    ("warm", "0.1", "no accuracy table")):
+            _, err = run("plan", "--task", task, "--accuracy", wanted, code=REFUSED,
+                         socket=d.socket_path)
+            check(words in err, err)
+        for bad in (("--accuracy", "1.1"), ("--accuracy", "0"), ("--accuracy", "101%"),
+                    ("--accuracy", "%"), ("--accuracy", "0.5", "--budget", "1MiB"),
+                    ("--accuracy", "0.5", "--level", "1"), ("--accuracy", "0.5", "--uniform"),
+                    ("--accuracy", "0.5", "--thrift", "1")):
+            run("plan", "--task", "garment", *bad, code=USAGE, socket=d.socket_path)
+        _, err = run("plan", "--accuracy", "0.5", code=USAGE, socket=d.socket_path)
+        check("3 tasks" in err, err)
+
+
 def test_status_and_reload():
     with harness.Daemon(harness.store("small")) as d:
         run("infer", "--task", "warm", pgm("a.pgm"), socket=d.socket_path)

@@ -2,6 +2,7 @@
  * every started call must end in exactly one callback, whatever the daemon does. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -272,6 +273,7 @@ Test(client, a_description_is_complete)
 
     measured.by = text("uniform");
     measured.accuracy = 0.5;
+    measured.budget_bytes = 12345;
     bytes.total = 7;
     a.name = text("a");
     a.n_measured = b.n_measured = 2;
@@ -291,9 +293,37 @@ Test(client, a_description_is_complete)
     cr_expect_str_eq(r->description->tasks[1].labels[1], "yes");
     cr_expect_str_eq(r->description->tasks[1].measured[1].by, "uniform");
     cr_expect_eq(r->description->tasks[0].measured[0].accuracy, 0.5);
+    cr_expect_eq(r->description->tasks[0].measured[0].budget_bytes, 12345);
     cr_expect_eq(r->description->tasks[1].largest.total, 7);
     cr_expect_eq(r->description->tasks[1].smallest.total, 0);
     vn_client_reply_free(r);
+}
+
+static double cheapest(const struct vn_client_task *task, double accuracy)
+{
+    const struct vn_client_measured *m = vn_client_cheapest(task, accuracy);
+
+    return m ? m->setting : -1;
+}
+
+Test(client, the_cheapest_row_that_is_good_enough)
+{
+    const struct vn_client_measured rows[] = {
+        {.by = "uniform", .setting = 1, .accuracy = 0.5, .budget_bytes = 100},
+        {.by = "shared", .setting = 2, .accuracy = 0.7, .budget_bytes = 200},
+        {.by = "uniform", .setting = 3, .accuracy = 0.6, .budget_bytes = 200},
+        {.by = "shared", .setting = 4, .accuracy = NAN, .budget_bytes = 10},
+        {.by = "odd", .setting = 5, .accuracy = 0.9, .budget_bytes = 0}, /* says no budget */
+        {.by = "shared", .setting = 6, .accuracy = 0.8, .budget_bytes = 300},
+    };
+    const struct vn_client_task task = {.n_measured = 6, .measured = rows}, empty = {0};
+
+    cr_expect_eq(cheapest(&task, 0.5), 1);
+    cr_expect_eq(cheapest(&task, 0.55), 2, "of equal budgets the more accurate");
+    cr_expect_eq(cheapest(&task, 0.7), 2);
+    cr_expect_eq(cheapest(&task, 0.75), 6);
+    cr_expect_eq(cheapest(&task, 0.81), -1, "a row without a budget is no answer");
+    cr_expect_eq(cheapest(&empty, 0), -1);
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */

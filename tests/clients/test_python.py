@@ -44,6 +44,10 @@ def test_all_calls():
         check(len(task.labels) == 10 and task.labels[1] == "trouser", str(task))
         check(0 < task.smallest.total < task.largest.total, str(task))
         check(c.describe("warm").tasks.keys() == {"warm"}, "one task")
+        check(description.tasks["warm"].cheapest(0) is None, "it has no table")
+        row = task.cheapest(0.72)  # level 4 and the agent without a limit: the latter is better
+        check((row.by, row.accuracy) == ("shared", 0.8), str(row))
+        check(task.cheapest(0.4).budget_bytes < row.budget_bytes == task.largest.total, str(task))
 
         a = c.infer(GRAY, "garment", top_k=10)
         check(len(a.labels) == 10 and abs(sum(l.probability for l in a.labels) - 1) < 1e-4, str(a))

@@ -3,7 +3,8 @@
  *     make_store FILE KIND [NAME [AGENT]]
  *
  * KIND  small  tasks "garment" (10 labels) and "warm" (2) on 28x28 gray, and "digit" (3) on 32x32
- *              RGB; 4 blocks of 4 groups; some hundred KiB; runs in a millisecond
+ *              RGB; "garment" has an accuracy table of invented numbers; 4 blocks of 4 groups; some
+ *              hundred KiB; runs in a millisecond
  *       large  task "big" (100 labels) on 64x64 RGB; 6 blocks of 8 groups, 113 MiB in slices of
  *              2.25 MiB; the full path runs in a tenth of a second or more
  * NAME  of the network; default KIND.
@@ -32,7 +33,15 @@ static const char *const small =
     " \"tasks\": ["
     "  {\"name\": \"garment\", \"input\": \"gray28\", \"labels\": [\"t-shirt\", \"trouser\","
     "   \"pullover\", \"dress\", \"coat\", \"sandal\", \"shirt\", \"sneaker\", \"bag\","
-    "   \"boot\"]},"
+    "   \"boot\"], \"measured\": ["
+    "   {\"by\": \"uniform\", \"setting\": 0, \"accuracy\": 0.25, \"params\": 900, \"bytes\": "
+    "65536},"
+    "   {\"by\": \"uniform\", \"setting\": 1, \"accuracy\": 0.5, \"params\": 9e3, \"bytes\": "
+    "131072},"
+    "   {\"by\": \"uniform\", \"setting\": 4, \"accuracy\": 0.75, \"params\": 4e4, \"bytes\": 3e5},"
+    "   {\"by\": \"shared\", \"setting\": 0.8, \"accuracy\": 0.7, \"params\": 1e4, \"bytes\": 2e5},"
+    "   {\"by\": \"shared\", \"setting\": 1, \"accuracy\": 0.8, \"params\": 2e4, \"bytes\": "
+    "2.5e5}]},"
     "  {\"name\": \"warm\", \"input\": \"gray28\", \"labels\": [\"no\", \"yes\"]},"
     "  {\"name\": \"digit\", \"input\": \"rgb32\", \"labels\": [\"null\", \"eins\","
     "   \"fünf\"]}],"

@@ -221,6 +221,25 @@ Test(plan, other_parts)
                  full.bytes.params_resident + full.bytes.scratch + full.bytes.io);
 }
 
+Test(plan, budgets_of_measured_rows)
+{
+    _cleanup_(subject_deinit) struct subject s = subject(&specs[0]);
+    struct vn_plan two, full;
+
+    vn_plan_uniform(s.p, 1, 2, 0, &two);
+    vn_plan_uniform(s.p, 1, 4, 0, &full);
+#define BUDGET(by, setting)                                                                        \
+    vn_plan_measured_budget(s.p, 1, &(struct vn_measured){by, setting, 0, 0, 0})
+    cr_assert_eq(BUDGET("uniform", 2), vn_bytes_total(&two.bytes));
+    cr_assert_eq(BUDGET("shared", 1), vn_bytes_total(&full.bytes));
+    cr_assert_eq(BUDGET("task", 0.5), vn_bytes_total(&full.bytes) / 2);
+    /* no such level, no such share */
+    cr_assert_eq(BUDGET("uniform", 5), 0);
+    cr_assert_eq(BUDGET("shared", 2), 0);
+    cr_assert_eq(BUDGET("shared", NAN), 0);
+#undef BUDGET
+}
+
 Test(plan, refuses_illegal_paths)
 {
     _cleanup_(subject_deinit) struct subject s = subject(&specs[0]);

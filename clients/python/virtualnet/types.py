@@ -62,6 +62,9 @@ class Measured:
     accuracy: float  #: 0 .. 1
     params: float  #: mean parameters of the path
     bytes: float  #: mean resident parameter bytes
+    #: The budget that makes it so, for an image of the input's own size. Rows by "uniform" also
+    #: want uniform=True in the request.
+    budget_bytes: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Task:
     largest: Bytes
     default_budget_bytes: int  #: 0: none
     measured: tuple[Measured, ...]
+
+    def cheapest(self, accuracy: float) -> Measured | None:
+        """The measured row with the smallest budget that reaches this accuracy, if any does."""
+        rows = [r for r in self.measured if r.budget_bytes and r.accuracy >= accuracy]
+        return min(rows, key=lambda r: (r.budget_bytes, -r.accuracy), default=None)
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,8 @@ def _task(m: _pb.Task) -> Task:
         largest=_bytes(m.largest),
         default_budget_bytes=m.default_budget_bytes,
         measured=tuple(
-            Measured(r.by, r.setting, r.accuracy, r.params, r.bytes) for r in m.measured
+            Measured(r.by, r.setting, r.accuracy, r.params, r.bytes, r.budget_bytes)
+            for r in m.measured
         ),
     )
 
