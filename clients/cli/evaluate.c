@@ -221,7 +221,7 @@ const struct vn_command vn_command_evaluate = {
         "  --split NAME       validation (default: cut from the training images), test, train\n"
         "  --budgets LIST     hard limits: 40% of the full path, 1.5MiB, 25K-params\n"
         "  --thrift LIST      how much to save below the limit on easy images: 0 to 1\n"
-        "  --plot FILE.svg    accuracy against bytes, drawn by gnuplot\n"
+        "  --plot FILE.svg    accuracy against bytes, as a picture\n"
         "  --threads N        (all processors that this process may use)\n"
         "  --limit-images N   only so many images of each data set\n"
         "  --quiet            no progress\n"

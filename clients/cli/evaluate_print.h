@@ -15,7 +15,7 @@ void vn_evaluation_print(const struct vn_network *n, const struct vn_evaluation 
 /* A new reference; NULL: out of memory. */
 json_t *vn_evaluation_json(const struct vn_network *n, const struct vn_evaluation *e);
 
-/* Accuracy against mean resident bytes, one line for each way of choosing paths. Drawn by gnuplot.
- * 0 or a negative errno; why is set. */
+/* Accuracy against mean resident bytes, one line for each way of choosing paths, as an
+ * SVG file. 0 or a negative errno; why is set. */
 int vn_evaluation_plot(const char *file, const struct vn_network *n, const struct vn_evaluation *e,
                        struct vn_why *why);
