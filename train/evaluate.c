@@ -7,50 +7,9 @@
 #include <string.h>
 
 #include "base/meter.h"
+#include "train/answer.h"
 
 #define THREADS_MAX 64
-
-/* The lowest limit at which the agent has a choice, as a share of the full path: what a path of
- * level 1 (of the probe's level, where there is a probe) needs, for the task that needs most. */
-static double lowest_share(const struct vn_planner *p)
-{
-    const struct vn_network *n = vn_planner_network(p);
-    uint32_t level = n->agent.kind == VN_AGENT_SHARED ? n->agent.probe_level : 1;
-    double share = 0;
-
-    for (uint32_t t = 0; t < n->n_tasks; t++) {
-        struct vn_plan low, full;
-
-        vn_plan_uniform(p, t, level, 0, &low);
-        vn_plan_uniform(p, t, n->groups, 0, &full);
-        share =
-            fmax(share, (double)vn_bytes_total(&low.bytes) / (double)vn_bytes_total(&full.bytes));
-    }
-    return fmin(share, 1);
-}
-
-uint32_t vn_settings_default(const struct vn_planner *p, struct vn_setting *ret)
-{
-    static const double limits[] = {0, 0.2, 0.4, 0.6, 0.8, 1};
-    static const double thrifts[] = {0.1, 0.2, 0.35, 0.5, 0.75, 1};
-    const struct vn_network *n = vn_planner_network(p);
-    double low = lowest_share(p);
-    uint32_t k = 0;
-
-    for (uint32_t level = 0; level <= n->groups; level++)
-        ret[k++] = (struct vn_setting){.level = level};
-    if (n->agent.kind == VN_AGENT_UNIFORM)
-        return k;
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        /* in whole per cent, upwards, so that the table reads well and the lowest still fits */
-        double share = ceil(100 * (low + (1 - low) * limits[i]) - 1e-9) / 100;
-
-        ret[k++] = (struct vn_setting){.agent = true, .share = share};
-    }
-    for (size_t i = 0; i < sizeof thrifts / sizeof thrifts[0]; i++)
-        ret[k++] = (struct vn_setting){.agent = true, .share = 1, .thrift = thrifts[i]};
-    return k;
-}
 
 struct vn_evaluation *vn_evaluation_free(struct vn_evaluation *e)
 {
@@ -58,59 +17,51 @@ struct vn_evaluation *vn_evaluation_free(struct vn_evaluation *e)
         return NULL;
     free(e->settings);
     free(e->scores);
+    free(e->images);
     free(e);
     return NULL;
 }
 
 /* --- one sample ------------------------------------------------------------------------------- */
 
-static uint64_t share_of_full(const struct vn_planner *p, uint32_t task, double share)
+static void add(struct vn_score *score, const struct vn_answer *a, uint32_t blocks, bool correct)
 {
-    struct vn_plan full;
-
-    vn_plan_uniform(p, task, vn_planner_network(p)->groups, 0, &full);
-    return (uint64_t)(share * (double)vn_bytes_total(&full.bytes));
-}
-
-static struct vn_infer_request make_request(const struct vn_session *session, uint32_t task,
-                                            const struct vn_setting *setting,
-                                            const struct vn_image *image,
-                                            uint8_t levels[VN_BLOCKS_MAX])
-{
-    const struct vn_network *n = vn_session_store(session)->network;
-    struct vn_infer_request r = {.task = task, .image = image, .agent = n->agent.kind};
-
-    if (!setting->agent) {
-        memset(levels, (int)setting->level, VN_BLOCKS_MAX);
-        r.levels = levels;
-        r.n_levels = vn_network_blocks(n);
-        return r;
+    if (!a->fits) {
+        score->too_small++;
+        return;
     }
-    r.thrift = setting->thrift;
-    r.limit_params = setting->params;
-    if (setting->bytes)
-        r.budget_bytes = setting->bytes;
-    else if (!setting->params && setting->share < 1)
-        r.budget_bytes = share_of_full(vn_session_planner(session), task, setting->share);
-    return r;
-}
-
-static void add(struct vn_score *score, const struct vn_infer_result *r, bool correct,
-                uint64_t agent_params)
-{
-    uint64_t params = vn_plan_params(&r->plan), bytes = r->plan.bytes.params_resident;
-
     score->n++;
     score->correct += correct;
-    score->params += (double)params;
-    score->bytes += (double)bytes;
-    score->agent_params += (double)agent_params;
-    if (params > score->params_max)
-        score->params_max = params;
-    if (bytes > score->bytes_max)
-        score->bytes_max = bytes;
-    for (uint32_t b = 0; b < r->plan.n_blocks; b++)
-        score->level[b] += r->plan.level[b];
+    score->params += (double)a->params;
+    score->bytes += (double)a->bytes;
+    score->agent_params += (double)a->agent_params;
+    score->work += (double)a->work;
+    if (a->params > score->params_max)
+        score->params_max = a->params;
+    if (a->bytes > score->bytes_max)
+        score->bytes_max = a->bytes;
+    for (uint32_t b = 0; b < blocks; b++)
+        score->level[b] += a->level[b];
+}
+
+static uint8_t *put(uint8_t *to, uint64_t number, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = (uint8_t)(number >> 8 * i);
+    return to + bytes;
+}
+
+static uint8_t *put_answer(uint8_t *to, const struct vn_answer *a, uint32_t blocks)
+{
+    uint32_t confidence;
+
+    memcpy(&confidence, &a->confidence, sizeof confidence);
+    to = put(to, a->fits ? a->label : VN_NO_ANSWER, 2);
+    to = put(to, confidence, 4);
+    to = put(to, a->params, 4);
+    to = put(to, a->work, 8);
+    memcpy(to, a->level, blocks);
+    return to + blocks;
 }
 
 struct work {
@@ -119,32 +70,27 @@ struct work {
     int task_of[VN_TASKS_MAX]; /* configuration's task -> store's */
 };
 
+/* image: the sample's record, or NULL. */
 static int run_sample(const struct work *w, struct vn_session *session,
-                      const struct vn_sample *sample, struct vn_score *scores)
+                      const struct vn_sample *sample, struct vn_score *scores, uint8_t *image)
 {
-    const struct vn_store *store = vn_session_store(session);
-    uint32_t task = (uint32_t)w->task_of[sample->task];
-    const struct vn_image *image = vn_corpus_image(w->corpus, sample);
-    uint64_t agent_params =
-        vn_layout_agent_params(store->network, store->layout, store->network->tasks[task].input);
+    const uint32_t task = (uint32_t)w->task_of[sample->task];
+    const uint32_t blocks = vn_network_blocks(vn_session_store(session)->network);
+    struct vn_question q = {
+        session, task, vn_corpus_image(w->corpus, sample), sample->image, {{0}}};
 
+    if (image)
+        image = put(put(put(image, sample->image, 4), task, 2), sample->label, 2);
     for (uint32_t i = 0; i < w->e->n_settings; i++) {
-        struct vn_score *score = &scores[(size_t)task * w->e->n_settings + i];
-        uint8_t levels[VN_BLOCKS_MAX];
-        struct vn_infer_request request =
-            make_request(session, task, &w->e->settings[i], image, levels);
-        struct vn_infer_result result;
-        uint32_t best;
-        int r = vn_infer(session, &request, &(struct vn_control){0}, &result);
+        struct vn_answer answer = {.fits = false};
+        int r = vn_answer(&q, &w->e->settings[i], &answer);
 
-        if (r == VN_SESSION_E_TOO_SMALL) {
-            score->too_small++;
-            continue;
-        }
         if (r)
-            return r < 0 ? r : -EINVAL;
-        vn_top_k(result.probabilities, result.n_labels, 1, &best);
-        add(score, &result, best == sample->label, agent_params);
+            return r;
+        add(&scores[(size_t)task * w->e->n_settings + i], &answer, blocks,
+            answer.label == sample->label);
+        if (image)
+            image = put_answer(image, &answer, blocks);
     }
     return 0;
 }
@@ -182,6 +128,7 @@ static void join(struct vn_score *to, const struct vn_score *from, size_t n)
         to[i].params += from[i].params;
         to[i].bytes += from[i].bytes;
         to[i].agent_params += from[i].agent_params;
+        to[i].work += from[i].work;
         to[i].params_max =
             to[i].params_max > from[i].params_max ? to[i].params_max : from[i].params_max;
         to[i].bytes_max = to[i].bytes_max > from[i].bytes_max ? to[i].bytes_max : from[i].bytes_max;
@@ -190,6 +137,12 @@ static void join(struct vn_score *to, const struct vn_score *from, size_t n)
     }
 }
 
+static uint8_t *record_of(const struct vn_evaluation *e, uint64_t sample)
+{
+    return e->images ? e->images + sample * e->image_bytes : NULL;
+}
+
+/* done: samples of inputs before this one and of this one so far. */
 static int run_input(const struct work *w, struct vn_session *const *session, uint32_t threads,
                      const struct vn_samples *samples, uint64_t *done, uint64_t all,
                      struct vn_meter *progress)
@@ -204,7 +157,8 @@ static int run_input(const struct work *w, struct vn_session *const *session, ui
 #pragma omp parallel for num_threads((int)threads) schedule(static)
         for (uint32_t i = first; i < end; i++) {
             int lane = omp_get_thread_num();
-            int r = run_sample(w, session[lane], &samples->samples[i], part + (size_t)lane * cells);
+            int r = run_sample(w, session[lane], &samples->samples[i], part + (size_t)lane * cells,
+                               record_of(w->e, *done - first + i));
 
             if (r) {
 #pragma omp atomic write
@@ -241,10 +195,21 @@ static int evaluation_new(uint32_t tasks, const struct vn_setting *settings, uin
     return 0;
 }
 
-int vn_evaluate(struct vn_store *s, const struct vn_corpus *corpus,
-                const struct vn_setting *settings, uint32_t n_settings, uint32_t threads,
-                struct vn_meter *progress, struct vn_why *why,
-                struct vn_evaluation **ret_evaluation)
+static int keep_images(struct vn_evaluation *e, const struct vn_network *n, uint64_t samples)
+{
+    if (samples > UINT32_MAX)
+        return -EOVERFLOW;
+    e->n_samples = (uint32_t)samples;
+    e->image_bytes =
+        VN_IMAGE_HEAD + (size_t)e->n_settings * (VN_IMAGE_ANSWER + vn_network_blocks(n));
+    e->images = calloc(e->n_samples, e->image_bytes);
+    return e->images ? 0 : -ENOMEM;
+}
+
+static int evaluate(struct vn_store *s, const struct vn_corpus *corpus,
+                    const struct vn_setting *settings, uint32_t n_settings, uint32_t threads,
+                    bool images, struct vn_meter *progress, struct vn_why *why,
+                    struct vn_evaluation **ret_evaluation)
 {
     _cleanup_(vn_evaluation_freep) struct vn_evaluation *e = NULL;
     struct vn_session *session[THREADS_MAX];
@@ -262,6 +227,8 @@ int vn_evaluate(struct vn_store *s, const struct vn_corpus *corpus,
         r = vn_session_new(s, NULL, &session[i]);
     for (uint32_t i = 0; i < corpus->config->network->n_inputs; i++)
         all += corpus->samples[i].n;
+    if (!r && images)
+        r = keep_images(e, s->network, all);
     for (uint32_t i = 0; i < corpus->config->network->n_inputs && !r; i++)
         r = run_input(&w, session, threads, &corpus->samples[i], &done, all, progress);
     for (uint32_t i = 0; i < threads; i++)
@@ -273,6 +240,22 @@ int vn_evaluate(struct vn_store *s, const struct vn_corpus *corpus,
     *ret_evaluation = e;
     e = NULL;
     return 0;
+}
+
+int vn_evaluate(struct vn_store *s, const struct vn_corpus *corpus,
+                const struct vn_setting *settings, uint32_t n_settings, uint32_t threads,
+                struct vn_meter *progress, struct vn_why *why,
+                struct vn_evaluation **ret_evaluation)
+{
+    return evaluate(s, corpus, settings, n_settings, threads, false, progress, why, ret_evaluation);
+}
+
+int vn_evaluate_images(struct vn_store *s, const struct vn_corpus *corpus,
+                       const struct vn_setting *settings, uint32_t n_settings, uint32_t threads,
+                       struct vn_meter *progress, struct vn_why *why,
+                       struct vn_evaluation **ret_evaluation)
+{
+    return evaluate(s, corpus, settings, n_settings, threads, true, progress, why, ret_evaluation);
 }
 
 struct vn_row_mean vn_evaluation_mean(const struct vn_evaluation *e, uint32_t setting)
@@ -294,6 +277,7 @@ struct vn_row_mean vn_evaluation_mean(const struct vn_evaluation *e, uint32_t se
         square += accuracy * accuracy;
         m.params += s->params / n;
         m.bytes += s->bytes / n;
+        m.work += s->work / n;
         m.agent_share += s->agent_params / s->params;
         m.params_max = s->params_max > m.params_max ? s->params_max : m.params_max;
         m.bytes_max = s->bytes_max > m.bytes_max ? s->bytes_max : m.bytes_max;
@@ -304,6 +288,7 @@ struct vn_row_mean vn_evaluation_mean(const struct vn_evaluation *e, uint32_t se
     m.spread = sqrt(fmax(square / tasks - m.accuracy * m.accuracy, 0));
     m.params /= tasks;
     m.bytes /= tasks;
+    m.work /= tasks;
     m.agent_share /= tasks;
     return m;
 }

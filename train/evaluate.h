@@ -7,26 +7,18 @@
 
 #include "engine/session.h"
 #include "train/data.h"
+#include "train/setting.h"
 
 enum {
     VN_EVALUATE_E_MISMATCH = 1, /* store and configuration name different tasks; why says which */
-};
-
-/* How paths are chosen: a uniform level, or the store's agent under a limit. */
-struct vn_setting {
-    bool agent;
-    uint32_t level;  /* when not agent */
-    double share;    /* limit as a share of the full path (agent, when the two below are 0) */
-    uint64_t bytes;  /* limit in bytes */
-    uint64_t params; /* limit in parameters */
-    double thrift;
 };
 
 /* Sums over the samples of one task under one setting. */
 struct vn_score {
     uint64_t n, correct;
     uint64_t too_small; /* samples whose limit was below the smallest path: not in n */
-    double params, bytes, agent_params;
+    double params, bytes, agent_params; /* of all that the run touched, agent and probe included */
+    double work;                        /* multiply-adds of all that was run (engine/work.h) */
     uint64_t params_max, bytes_max;
     double level[VN_BLOCKS_MAX];
 };
@@ -35,13 +27,19 @@ struct vn_evaluation {
     uint32_t n_tasks, n_settings;
     struct vn_setting *settings; /* owned copy */
     struct vn_score *scores;     /* owned, (n_tasks, n_settings) */
+    uint32_t n_samples;          /* of `images` */
+    size_t image_bytes;          /* of a sample's record */
+    uint8_t *images;             /* owned, (n_samples, image_bytes); NULL unless asked for */
 };
 
-/* 0 .. g uniform, then (stores with an agent) hard limits from what a low path needs to the full
- * path, as shares of the latter, then thrift without a limit. Returns how many; room for
- * VN_SETTINGS_MAX. */
-#define VN_SETTINGS_MAX 64
-uint32_t vn_settings_default(const struct vn_planner *p, struct vn_setting *ret);
+/* A sample's record, packed, numbers little-endian:
+ *     u32 image (its number in the split's set), u16 task (of the store), u16 label,
+ *     for each setting: u16 answer (VN_NO_ANSWER: nothing fitted), f32 largest probability,
+ *     u32 parameters, u64 multiply-adds, u8 level of each block
+ * A cascade's levels are those of the last path. */
+#define VN_NO_ANSWER 0xffff
+#define VN_IMAGE_HEAD 8
+#define VN_IMAGE_ANSWER 18 /* and a byte for each block */
 
 struct vn_meter;
 
@@ -51,6 +49,12 @@ int vn_evaluate(struct vn_store *s, const struct vn_corpus *corpus,
                 const struct vn_setting *settings, uint32_t n_settings, uint32_t threads,
                 struct vn_meter *progress, struct vn_why *why,
                 struct vn_evaluation **ret_evaluation);
+
+/* The same, keeping every answer in ret_evaluation->images. */
+int vn_evaluate_images(struct vn_store *s, const struct vn_corpus *corpus,
+                       const struct vn_setting *settings, uint32_t n_settings, uint32_t threads,
+                       struct vn_meter *progress, struct vn_why *why,
+                       struct vn_evaluation **ret_evaluation);
 struct vn_evaluation *vn_evaluation_free(struct vn_evaluation *e);
 VN_DEFINE_CLEANUP(struct vn_evaluation *, vn_evaluation_free);
 
@@ -64,7 +68,7 @@ static inline const struct vn_score *vn_evaluation_at(const struct vn_evaluation
  * tasks' accuracies. */
 struct vn_row_mean {
     double accuracy, spread; /* spread: standard deviation over tasks */
-    double params, bytes, agent_share;
+    double params, bytes, work, agent_share;
     uint64_t params_max, bytes_max, too_small;
 };
 struct vn_row_mean vn_evaluation_mean(const struct vn_evaluation *e, uint32_t setting);

@@ -58,13 +58,14 @@ static int keep_rows(struct vn_network *n, const struct vn_evaluation *e)
             const struct vn_score *s = vn_evaluation_at(e, t, i);
             const struct vn_setting *set = &e->settings[i];
             struct vn_measured *row = &task->measured[task->n_measured];
+            const bool agent = set->by == VN_BY_AGENT;
 
-            /* thrift has no column of its own: hard limits only */
-            if (!s->n || set->thrift > 0)
+            /* thrift has no column of its own: hard limits only; nor have paths of other kinds */
+            if (!s->n || set->thrift > 0 || (!agent && set->by != VN_BY_LEVEL))
                 continue;
             snprintf(row->by, sizeof row->by, "%s",
-                     vn_agent_kind_names[set->agent ? n->agent.kind : VN_AGENT_UNIFORM]);
-            row->setting = set->agent ? set->share : set->level;
+                     vn_agent_kind_names[agent ? n->agent.kind : VN_AGENT_UNIFORM]);
+            row->setting = agent ? set->share : set->level;
             row->accuracy = (double)s->correct / (double)s->n;
             row->params = s->params / (double)s->n;
             row->bytes = s->bytes / (double)s->n;

@@ -3,6 +3,7 @@
  * bias), `param` holds batch-norm's (gamma, beta) and `running` its (mean, variance). */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,7 +13,8 @@
 #include "engine/plan.h"
 
 /* A linear layer (width, classes) and its bias from the pooled features of an input to the labels
- * of all its tasks, one after the other. Lies behind what a store holds; classes 0: there is none. */
+ * of all its tasks, one after the other. Lies behind what a store holds; no classes: there is
+ * none. */
 struct vn_auxiliary {
     uint32_t classes;
     size_t weight, bias;

@@ -4,84 +4,32 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/bytes.h"
 #include "base/meter.h"
 #include "clients/cli/cli.h"
 #include "clients/cli/evaluate_print.h"
+#include "clients/cli/evaluate_settings.h"
 #include "train/evaluate.h"
 
 static const struct option options[] = {
     {"data", required_argument, NULL, 'd'},    {"split", required_argument, NULL, 's'},
     {"budgets", required_argument, NULL, 'b'}, {"thrift", required_argument, NULL, 'h'},
     {"threads", required_argument, NULL, 't'}, {"limit-images", required_argument, NULL, 'l'},
+    {"cascade", required_argument, NULL, 'c'}, {"thresholds", required_argument, NULL, 'C'},
+    {"random", required_argument, NULL, 'r'},  {"images", required_argument, NULL, 'i'},
     {"plot", required_argument, NULL, 'p'},    {"quiet", no_argument, NULL, 'q'},
     {"json", no_argument, NULL, 'J'},          {0},
 };
 
 struct arguments {
-    const char *store, *config, *folder, *plot, *budgets, *thrift;
+    const char *store, *config, *folder, *plot, *images;
+    struct vn_settings_wish wish;
     enum vn_split split;
     uint32_t threads, limit_images;
     bool quiet, json;
 };
 
-/* --- which settings --------------------------------------------------------------------------- */
-
-/* One budget: "40%" of the full path, "25K-params", or a size in bytes. */
-static bool read_budget(const char *text, struct vn_setting *s)
-{
-    char *end;
-    double value = strtod(text, &end);
-
-    if (end == text || !(value > 0))
-        return false;
-    if (!strcmp(end, "%")) {
-        s->share = value / 100;
-        return value <= 100;
-    }
-    if (!strcmp(end, "K-params") || !strcmp(end, "-params")) {
-        s->params = (uint64_t)(value * (end[0] == 'K' ? 1000 : 1));
-        return s->params > 0;
-    }
-    return !vn_bytes_parse(text, &s->bytes) && s->bytes > 0;
-}
-
-/* Every budget with every thrift, after the uniform levels. */
-static int read_settings(const struct arguments *a, const struct vn_planner *planner,
-                         struct vn_setting *settings, uint32_t *ret_n)
-{
-    _cleanup_(vn_freep) char *budgets = strdup(a->budgets ? a->budgets : "100%");
-    char *keep_b, *keep_t;
-    const struct vn_network *n = vn_planner_network(planner);
-    uint32_t k = n->groups + 1;
-
-    *ret_n = vn_settings_default(planner, settings);
-    if (!a->budgets && !a->thrift)
-        return VN_EXIT_OK;
-    if (!budgets)
-        return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, "out of memory");
-    if (n->agent.kind == VN_AGENT_UNIFORM)
-        return vn_cli_usage("evaluate", "this store has no agent: --budgets and --thrift need one");
-    for (char *b = strtok_r(budgets, ",", &keep_b); b; b = strtok_r(NULL, ",", &keep_b)) {
-        _cleanup_(vn_freep) char *list = strdup(a->thrift ? a->thrift : "0");
-
-        for (char *t = list ? strtok_r(list, ",", &keep_t) : NULL; t;
-             t = strtok_r(NULL, ",", &keep_t)) {
-            struct vn_setting s = {.agent = true};
-
-            if (!read_budget(b, &s))
-                return vn_cli_usage("evaluate", "a budget is 40%%, 25K-params or 1.5MiB, not '%s'",
-                                    b);
-            if (!vn_cli_number(t, 0, 1, &s.thrift))
-                return vn_cli_usage("evaluate", "a thrift is a number from 0 to 1, not '%s'", t);
-            if (k == VN_SETTINGS_MAX)
-                return vn_cli_usage("evaluate", "at most %d settings", VN_SETTINGS_MAX);
-            settings[k++] = s;
-        }
-    }
-    *ret_n = k;
-    return VN_EXIT_OK;
-}
+static const char *const split_names[] = {
+    [VN_SPLIT_TRAIN] = "train", [VN_SPLIT_VALIDATION] = "validation", [VN_SPLIT_TEST] = "test"};
 
 /* --- the work --------------------------------------------------------------------------------- */
 
@@ -99,17 +47,21 @@ static int measure(const struct arguments *a, struct vn_store *store,
 
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, "out of memory");
-    r = read_settings(a, planner, settings, &n);
+    r = vn_settings_read(&a->wish, planner, settings, &n);
     if (r)
         return r;
     r = vn_corpus_load(config, a->folder, a->split, a->limit_images, &why, &corpus);
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_INPUT, NULL, why.text);
     vn_meter_start(&meter, "images/s", 0, a->quiet);
-    r = vn_evaluate(store, corpus, settings, n, a->threads, &meter, &why, &e);
+    r = (a->images ? vn_evaluate_images : vn_evaluate)(store, corpus, settings, n, a->threads,
+                                                       &meter, &why, &e);
     vn_meter_end(&meter);
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_INPUT, NULL, why.text);
+    if (a->images &&
+        vn_evaluation_write_images(a->images, store->network, e, split_names[a->split], &why))
+        return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, why.text);
     if (a->plot && (r = vn_evaluation_plot(a->plot, store->network, e, &why)))
         return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, why.text);
     if (a->json)
@@ -147,6 +99,31 @@ static void take_data(const char *value, struct arguments *a)
         a->config = value;
 }
 
+static int take_split(const char *value, struct arguments *a)
+{
+    for (size_t i = 0; i < sizeof split_names / sizeof split_names[0]; i++)
+        if (!strcmp(value, split_names[i])) {
+            a->split = (enum vn_split)i;
+            return 0;
+        }
+    return vn_cli_usage("evaluate", "--split is validation, test or train, not '%s'", value);
+}
+
+static int take_cascade(const char *value, struct arguments *a)
+{
+    if (a->wish.n_cascades == VN_CASCADES_MAX)
+        return vn_cli_usage("evaluate", "--cascade can be given %d times", VN_CASCADES_MAX);
+    a->wish.cascade[a->wish.n_cascades++] = value;
+    return 0;
+}
+
+static int take_number(const char *name, const char *value, uint32_t max, uint32_t *ret)
+{
+    return vn_cli_u32(value, 1, max, ret)
+               ? 0
+               : vn_cli_usage("evaluate", "--%s takes 1 to %u, not '%s'", name, max, value);
+}
+
 static int take_option(int option, struct arguments *a)
 {
     switch (option) {
@@ -154,27 +131,27 @@ static int take_option(int option, struct arguments *a)
         take_data(optarg, a);
         return 0;
     case 's':
-        a->split = !strcmp(optarg, "test")    ? VN_SPLIT_TEST
-                   : !strcmp(optarg, "train") ? VN_SPLIT_TRAIN
-                                              : VN_SPLIT_VALIDATION;
-        if (a->split == VN_SPLIT_VALIDATION && strcmp(optarg, "validation"))
-            return vn_cli_usage("evaluate", "--split is validation, test or train, not '%s'",
-                                optarg);
-        return 0;
+        return take_split(optarg, a);
     case 'b':
-        a->budgets = optarg;
+        a->wish.budgets = optarg;
         return 0;
     case 'h':
-        a->thrift = optarg;
+        a->wish.thrift = optarg;
+        return 0;
+    case 'c':
+        return take_cascade(optarg, a);
+    case 'C':
+        a->wish.thresholds = optarg;
+        return 0;
+    case 'r':
+        return take_number("random", optarg, 400, &a->wish.random);
+    case 'i':
+        a->images = optarg;
         return 0;
     case 't':
-        return vn_cli_u32(optarg, 1, 64, &a->threads)
-                   ? 0
-                   : vn_cli_usage("evaluate", "--threads takes 1 to 64, not '%s'", optarg);
+        return take_number("threads", optarg, 64, &a->threads);
     case 'l':
-        return vn_cli_u32(optarg, 1, UINT32_MAX, &a->limit_images)
-                   ? 0
-                   : vn_cli_usage("evaluate", "--limit-images takes a number, not '%s'", optarg);
+        return take_number("limit-images", optarg, UINT32_MAX, &a->limit_images);
     case 'p':
         a->plot = optarg;
         return 0;
@@ -221,6 +198,14 @@ const struct vn_command vn_command_evaluate = {
         "  --split NAME       validation (default: cut from the training images), test, train\n"
         "  --budgets LIST     hard limits: 40% of the full path, 1.5MiB, 25K-params\n"
         "  --thrift LIST      how much to save below the limit on easy images: 0 to 1\n"
+        "  --cascade LEVELS   1:4: uniform levels one after the other until the answer is sure; "
+        "can\n"
+        "                     be given several times\n"
+        "  --thresholds LIST  from which largest probability it is: 0 to 1\n"
+        "  --random N         N random paths, the same for all images; and for each budget an "
+        "agent\n"
+        "                     that draws a random path within it for each image\n"
+        "  --images FILE      every single answer, in the form that docs/training.md describes\n"
         "  --plot FILE.svg    accuracy against bytes, as a picture\n"
         "  --threads N        (all processors that this process may use)\n"
         "  --limit-images N   only so many images of each data set\n"
@@ -230,7 +215,8 @@ const struct vn_command vn_command_evaluate = {
         "examples:\n"
         "  virtualnet evaluate models/fashion-mnist/store.safetensors --split test\n"
         "  virtualnet evaluate store.safetensors --data config.json --data ~/data --plot out.svg\n"
-        "  virtualnet evaluate store.safetensors --budgets 30%,60% --thrift 0,0.5 --json\n",
+        "  virtualnet evaluate store.safetensors --budgets 30%,60% --thrift 0,0.5 --json\n"
+        "  virtualnet evaluate store.safetensors --cascade 1:4 --thresholds 0.7,0.9 --images out\n",
     .computes = true,
     .run = evaluate,
 };

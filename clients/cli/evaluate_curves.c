@@ -6,16 +6,27 @@
 #include "clients/cli/evaluate_print.h"
 
 static const char *const names[VN_CURVES] = {
-    [VN_CURVE_LEVELS] = "uniform levels",
-    [VN_CURVE_LIMITS] = "agent, hard limit",
-    [VN_CURVE_THRIFT] = "agent, thrift",
+    [VN_CURVE_LEVELS] = "uniform levels", [VN_CURVE_LIMITS] = "agent, hard limit",
+    [VN_CURVE_THRIFT] = "agent, thrift",  [VN_CURVE_CASCADE] = "cascade",
+    [VN_CURVE_RANDOM] = "random agent",
 };
 
 enum vn_curve vn_curve_of(const struct vn_setting *s)
 {
-    if (!s->agent)
+    switch (s->by) {
+    case VN_BY_LEVEL:
+    case VN_BY_OWN:
         return VN_CURVE_LEVELS;
-    return s->thrift > 0 ? VN_CURVE_THRIFT : VN_CURVE_LIMITS;
+    case VN_BY_AGENT:
+        return s->thrift > 0 ? VN_CURVE_THRIFT : VN_CURVE_LIMITS;
+    case VN_BY_CASCADE:
+        return VN_CURVE_CASCADE;
+    case VN_BY_RANDOM:
+        return VN_CURVE_RANDOM;
+    case VN_BY_PATH:
+        break;
+    }
+    return VN_CURVES;
 }
 
 struct place {
@@ -56,7 +67,7 @@ static int add(struct vn_chart *c, struct vn_chart_series *s, const struct vn_ev
 
 static void name_series(struct vn_chart_series *s, enum vn_curve curve, const struct vn_network *n)
 {
-    if (curve == VN_CURVE_LEVELS)
+    if (curve != VN_CURVE_LIMITS && curve != VN_CURVE_THRIFT)
         snprintf(s->name, sizeof s->name, "%s", names[curve]);
     else
         snprintf(s->name, sizeof s->name, "%s, %s", names[curve],
@@ -75,7 +86,7 @@ static int left_out(const struct vn_evaluation *e, int task, struct vn_chart *c)
 
         if (!p.known)
             continue;
-        if (vn_curve_of(&e->settings[i]) == VN_CURVE_LEVELS && !e->settings[i].level) {
+        if (e->settings[i].by == VN_BY_LEVEL && !e->settings[i].level) {
             found = (int)i;
             lowest = p.accuracy;
             continue;

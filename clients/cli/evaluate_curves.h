@@ -10,13 +10,15 @@ enum vn_curve {
     VN_CURVE_LEVELS, /* one level in every block */
     VN_CURVE_LIMITS, /* the agent under a hard limit */
     VN_CURVE_THRIFT, /* the agent, told to save */
-    VN_CURVES,
+    VN_CURVE_CASCADE,
+    VN_CURVE_RANDOM,
+    VN_CURVES, /* of a setting: on no curve */
 };
 enum vn_curve vn_curve_of(const struct vn_setting *s);
 
 static inline bool vn_curve_is_agent(const struct vn_setting *s)
 {
-    return vn_curve_of(s) != VN_CURVE_LEVELS;
+    return s->by == VN_BY_AGENT;
 }
 
 enum vn_curve_cost {

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 
-#define FILE_MAX (16u << 20) /* 64 settings of 256 tasks with 64 levels, and room */
+#define FILE_MAX (16u << 20) /* some dozen settings of 256 tasks with 64 levels, and room */
 #define COUNT_MAX (UINT64_C(1) << 40)
 #define MEAN_MAX 1e12
 
@@ -36,7 +36,56 @@ static struct vn_score *score_at(struct vn_evaluation *e, uint32_t task, uint32_
 
 /* --- from JSON -------------------------------------------------------------------------------- */
 
-/* *ret_known: false for a kind of row from a later version. */
+/* What a row's "by" means; false: a kind that this page does not show, or of a later version. */
+static bool find_by(const char *by, enum vn_by *ret)
+{
+    static const struct {
+        const char *name;
+        enum vn_by by;
+    } others[] = {{"uniform", VN_BY_LEVEL},
+                  {"own", VN_BY_OWN},
+                  {"cascade", VN_BY_CASCADE},
+                  {"random", VN_BY_RANDOM}};
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (!strcmp(by, others[i].name)) {
+            *ret = others[i].by;
+            return true;
+        }
+    *ret = VN_BY_AGENT;
+    for (uint32_t k = 0; vn_agent_kind_names[k]; k++)
+        if (!strcmp(by, vn_agent_kind_names[k]))
+            return true;
+    return false;
+}
+
+static int read_cascade(const struct vn_json_at *at, uint32_t groups, struct vn_setting *ret)
+{
+    struct vn_json_at list;
+    size_t n = 0;
+    int r = vn_json_array(at, "levels", 1, groups + 1, &list, &n);
+
+    for (size_t i = 0; i < n && !r; i++) {
+        struct vn_json_at item = vn_json_item(&list, i);
+        uint64_t level = 0;
+
+        r = vn_json_item_u64(&item, 0, groups, &level);
+        ret->levels[ret->n_levels++] = (uint8_t)level;
+    }
+    return r ? r : vn_json_number(at, "threshold", VN_JSON_REQUIRED, 0, 1, &ret->threshold);
+}
+
+static int read_limit(const struct vn_json_at *at, struct vn_setting *ret)
+{
+    int r;
+
+    if ((r = vn_json_number(at, "budget_share", VN_JSON_REQUIRED, 0, 1, &ret->share)) ||
+        (r = vn_json_u64(at, "budget_bytes", VN_JSON_OPTIONAL, 0, COUNT_MAX, &ret->bytes)) ||
+        (r = vn_json_u64(at, "budget_params", VN_JSON_OPTIONAL, 0, COUNT_MAX, &ret->params)))
+        return r;
+    return vn_json_number(at, "thrift", VN_JSON_OPTIONAL, 0, 1, &ret->thrift);
+}
+
 static int read_setting(const struct vn_json_at *row, uint32_t groups, struct vn_setting *ret,
                         bool *ret_known)
 {
@@ -46,19 +95,13 @@ static int read_setting(const struct vn_json_at *row, uint32_t groups, struct vn
 
     if (r || (r = vn_json_string(&at, "by", VN_JSON_REQUIRED, VN_NAME_MAX, &by)))
         return r;
-    *ret = (struct vn_setting){.agent = strcmp(by, vn_agent_kind_names[VN_AGENT_UNIFORM]) != 0};
-    *ret_known = !ret->agent;
-    if (!ret->agent)
-        return vn_json_u32(&at, "level", VN_JSON_REQUIRED, 0, groups, &ret->level);
-    for (uint32_t k = 0; vn_agent_kind_names[k]; k++)
-        *ret_known |= !strcmp(by, vn_agent_kind_names[k]);
-    if (!*ret_known)
+    *ret = (struct vn_setting){0};
+    *ret_known = find_by(by, &ret->by);
+    if (!*ret_known || ret->by == VN_BY_OWN)
         return 0;
-    if ((r = vn_json_number(&at, "budget_share", VN_JSON_REQUIRED, 0, 1, &ret->share)) ||
-        (r = vn_json_u64(&at, "budget_bytes", VN_JSON_OPTIONAL, 0, COUNT_MAX, &ret->bytes)) ||
-        (r = vn_json_u64(&at, "budget_params", VN_JSON_OPTIONAL, 0, COUNT_MAX, &ret->params)))
-        return r;
-    return vn_json_number(&at, "thrift", VN_JSON_OPTIONAL, 0, 1, &ret->thrift);
+    if (ret->by == VN_BY_LEVEL)
+        return vn_json_u32(&at, "level", VN_JSON_REQUIRED, 0, groups, &ret->level);
+    return ret->by == VN_BY_CASCADE ? read_cascade(&at, groups, ret) : read_limit(&at, ret);
 }
 
 static int read_levels(const struct vn_json_at *at, const struct vn_network *n,
@@ -86,18 +129,20 @@ static int read_levels(const struct vn_json_at *at, const struct vn_network *n,
 /* Means become sums again. */
 static int read_costs(const struct vn_json_at *at, struct vn_score *s)
 {
-    double agent = 0, images = (double)s->n;
+    double agent = 0, work = 0, images = (double)s->n;
     int r;
 
     if ((r = vn_json_number(at, "params_mean", VN_JSON_REQUIRED, 0, MEAN_MAX, &s->params)) ||
         (r = vn_json_number(at, "bytes_mean", VN_JSON_REQUIRED, 0, MEAN_MAX, &s->bytes)) ||
         (r = vn_json_u64(at, "params_max", VN_JSON_OPTIONAL, 0, COUNT_MAX, &s->params_max)) ||
         (r = vn_json_u64(at, "bytes_max", VN_JSON_OPTIONAL, 0, COUNT_MAX, &s->bytes_max)) ||
-        (r = vn_json_number(at, "agent_params", VN_JSON_OPTIONAL, 0, MEAN_MAX, &agent)))
+        (r = vn_json_number(at, "agent_params", VN_JSON_OPTIONAL, 0, MEAN_MAX, &agent)) ||
+        (r = vn_json_number(at, "multiply_adds", VN_JSON_OPTIONAL, 0, MEAN_MAX, &work)))
         return r;
     s->params *= images;
     s->bytes *= images;
     s->agent_params = agent * images;
+    s->work = work * images;
     return 0;
 }
 
@@ -206,8 +251,8 @@ int vn_evaluation_read(const char *file, const struct vn_network *n, struct vn_w
 static struct vn_setting setting_of(const struct vn_measured *m)
 {
     if (!strcmp(m->by, vn_agent_kind_names[VN_AGENT_UNIFORM]))
-        return (struct vn_setting){.level = (uint32_t)m->setting};
-    return (struct vn_setting){.agent = true, .share = m->setting};
+        return (struct vn_setting){.by = VN_BY_LEVEL, .level = (uint32_t)m->setting};
+    return (struct vn_setting){.by = VN_BY_AGENT, .share = m->setting};
 }
 
 /* The row's place among the settings; a new one at the end where there is room, else -1. */
@@ -218,7 +263,7 @@ static int find_setting(struct vn_evaluation *e, const struct vn_measured *m, ui
     for (uint32_t i = 0; i < *used; i++) {
         const struct vn_setting *o = &e->settings[i];
 
-        if (o->agent == s.agent && o->level == s.level && o->share == s.share)
+        if (o->by == s.by && o->level == s.level && o->share == s.share)
             return (int)i;
     }
     if (*used == e->n_settings)
@@ -236,7 +281,7 @@ static void fill_score(const struct vn_network *n, const struct vn_setting *set,
     s->bytes = m->bytes * TABLE_IMAGES;
     s->params_max = (uint64_t)m->params;
     s->bytes_max = (uint64_t)m->bytes;
-    for (uint32_t b = 0; !set->agent && b < vn_network_blocks(n); b++)
+    for (uint32_t b = 0; set->by == VN_BY_LEVEL && b < vn_network_blocks(n); b++)
         s->level[b] = (double)set->level * TABLE_IMAGES;
 }
 

@@ -57,7 +57,7 @@ static void accuracy_facts(FILE *to, const struct report *r)
     for (uint32_t i = 0; r->evaluation && i < r->evaluation->n_settings; i++) {
         struct vn_row_mean m = vn_evaluation_mean(r->evaluation, i);
         const struct vn_setting *s = &r->evaluation->settings[i];
-        bool full = vn_curve_of(s) == VN_CURVE_LEVELS && s->level == r->network->groups;
+        bool full = s->by == VN_BY_LEVEL && s->level == r->network->groups;
 
         if ((!full && !(n && i == picks[n / 2])) || !(m.params > 0))
             continue;

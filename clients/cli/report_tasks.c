@@ -22,7 +22,7 @@ static uint32_t columns(const struct report *r, uint32_t ret[VN_SETTINGS_MAX + R
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < r->evaluation->n_settings; i++)
-        if (!vn_curve_is_agent(&r->evaluation->settings[i]))
+        if (vn_curve_of(&r->evaluation->settings[i]) == VN_CURVE_LEVELS)
             ret[n++] = i;
     *ret_picked = report_picks(r, ret + n);
     return n + *ret_picked;

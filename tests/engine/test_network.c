@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "engine/work.h"
 #include "support.h"
 
 /* Every field, each with a value that is not the default. */
@@ -257,6 +258,26 @@ Test(network, missing_keys)
             r = vn_network_parse(text, strlen(text), NULL, &n);
             cr_assert_eq(r, list ? 0 : VN_NETWORK_E_INVALID, "%s", *key);
         }
+}
+
+Test(network, work)
+{
+    _cleanup_(vn_network_freep) struct vn_network *n = parse(whole);
+    const uint64_t stem = 17 * 9 * 49 * 3 * 8; /* 33 x 17 at stride 2 */
+    const uint64_t block = 17 * 9 * 9 * 3 * (8 + 8), last = 5 * 3 * 9 * 5 * (8 + 16);
+    const uint64_t agent_stem = 17 * 9 * 9 * 3 * 6;
+    const uint64_t agent_blocks = (17 * 9 + 2 * 9 * 5) * 9 * 6 * (6 + 6); /* strides 1, 2, 1 */
+
+    cr_assert_eq(vn_work_path(n, 1, (const uint8_t[]){2, 0, 3}), stem + 2 * block + 3 * last + 16);
+    cr_assert_eq(vn_work_uniform(n, 1, 0), stem + 16);
+    cr_assert_eq(vn_work_uniform(n, 1, 4), stem + 4 * (2 * block + last) + 16);
+    /* features 6, embedding 3 and two wishes in; 3 blocks of 5 levels out */
+    cr_assert_eq(vn_work_agent(n, 1), agent_stem + agent_blocks + 9 * (11 + 15));
+    n->agent.kind = VN_AGENT_UNIFORM;
+    cr_assert_eq(vn_work_agent(n, 1), 0);
+    n->agent.kind = VN_AGENT_SHARED;
+    n->agent.probe_level = 2;
+    cr_assert_eq(vn_work_agent(n, 1), vn_work_uniform(n, 1, 2) + 9 * (16 + 3 + 3 + 2 + 15));
 }
 
 Test(network, cyclic_order)

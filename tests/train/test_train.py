@@ -284,6 +284,77 @@ class Train(unittest.TestCase):
             self.assertLessEqual(row["params_max"], limit)
             self.assertGreater(row["agent_share"], 0)
 
+    def records(self, name):
+        """The file of --images: its head, and for each record (task, label, answers)."""
+        with open(self.path(name), "rb") as f:
+            head, data = json.loads(f.readline()), f.read()
+        self.assertEqual(len(data), head["records"] * head["record_bytes"])
+        answer = struct.Struct(f"<HfIQ{head['blocks']}B")
+        records = []
+        for at in range(0, len(data), head["record_bytes"]):
+            _, task, label = struct.unpack_from("<IHH", data, at)
+            answers = [answer.unpack_from(data, at + 8 + i * answer.size)
+                       for i in range(len(head["settings"]))]
+            records.append((task, label, answers))
+        return head, records
+
+    def test_cascades_random_paths_and_every_answer(self):
+        self.train(changed(training={"epochs": 1}), "all")
+        levels = self.evaluate("all")["rows"][:3]
+        limit = int(levels[2]["params_mean"] * 0.9)
+        found = self.evaluate("all", "--cascade", "1:2", "--thresholds", "0,0.8,1", "--random", "3",
+                              "--budgets", f"{limit}-params", "--thrift", "0,1",
+                              "--images", self.path("answers"))["rows"]
+        names = [row["setting"]["by"] for row in found]
+        self.assertEqual(names, ["uniform"] * 3 + ["shared"] * 2 + ["cascade"] * 3 + ["path"] * 3 +
+                         ["random"])
+        never, some, always = found[5:8]
+        self.assertEqual(never["accuracy"], levels[1]["accuracy"])
+        self.assertEqual(never["multiply_adds"], levels[1]["multiply_adds"])
+        self.assertEqual(always["accuracy"], levels[2]["accuracy"])
+        self.assertEqual(always["params_mean"], levels[2]["params_mean"])
+        self.assertAlmostEqual(always["multiply_adds"], sum(row["multiply_adds"]
+                                                            for row in levels[1:]), delta=0.5)
+        self.assertLess(never["params_mean"], some["params_mean"])
+        self.assertLess(some["params_mean"], always["params_mean"])
+        self.assertEqual(levels[1]["agent_share"], 0)
+        self.assertLessEqual(found[11]["params_max"], limit)
+        self.agrees_with_records(found, *self.records("answers"))
+
+    def agrees_with_records(self, rows, head, records):
+        self.assertEqual(head["settings"], [row["setting"] for row in rows])
+        self.assertEqual(head["split"], "validation")
+        for task, scores in enumerate(rows[0]["tasks"]):
+            self.assertEqual(head["tasks"][task], scores["task"])
+            own = [record for record in records if record[0] == task]
+            for i, row in enumerate(rows):
+                self.assertEqual(sum(answers[i][0] == label for _, label, answers in own),
+                                 row["tasks"][task]["correct"])
+                self.assertAlmostEqual(sum(answers[i][2] for _, _, answers in own) / len(own),
+                                       row["tasks"][task]["params_mean"], places=3)
+        for _, _, answers in records:
+            sure = answers[1][1] >= 0.8
+            self.assertEqual(answers[6][0], answers[1 if sure else 2][0])
+            self.assertEqual(answers[6][2], answers[1 if sure else 2][2])
+        for i in range(8, 11):  # static paths
+            self.assertEqual({answers[i][4:] for _, _, answers in records},
+                             {tuple(rows[i]["setting"]["levels"])})
+        self.assertGreater(len({answers[11][4:] for _, _, answers in records}), 3)
+
+    def test_settings_that_make_no_sense(self):
+        self.train(changed(network={"agent": {"kind": "uniform"}}, training={"epochs": 1}), "one",
+                   images=100)
+        for options, said in ((["--cascade", "2:1"], "rising"), (["--cascade", "1"], "rising"),
+                              (["--cascade", "1:3"], "at most 2"),
+                              (["--thresholds", "0.5"], "--cascade"),
+                              (["--cascade", "1:2", "--thresholds", "2"], "from 0 to 1"),
+                              (["--random", "0"], "--random"), (["--budgets", "40%"], "no agent"),
+                              (["--random", "1", "--budgets", "4x"], "a budget is")):
+            result = subprocess.run([CLI, "evaluate", self.path("one/store.safetensors"), *options],
+                                    capture_output=True, text=True, timeout=600)
+            self.assertEqual(result.returncode, 2, options)
+            self.assertIn(said, result.stderr)
+
     def test_plot(self):
         self.train(changed(training={"epochs": 1}), "plot", images=100)
         picture = self.path("plot.svg")
