@@ -60,7 +60,7 @@ void vn_meter_show(struct vn_meter *p, const char *label, uint64_t done, uint64_
     fprintf(stderr, "%s%s [%s] %3.0f %% %s", p->terminal ? "\r\033[K" : "", label, bar,
             all ? 100.0 * (double)done / (double)all : 100, note);
     if (p->unit)
-        fprintf(stderr, "  %.0f %s", rate, p->unit);
+        fprintf(stderr, " %.0f %s", rate, p->unit);
     fprintf(stderr, ", %s left%s", left, p->terminal ? "" : "\n");
     fflush(stderr);
 }

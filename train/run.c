@@ -129,10 +129,10 @@ static void show(struct vn_meter *meter, const struct leg *leg, uint64_t epoch, 
     snprintf(label, sizeof label, "%s %llu/%llu", vn_phase_names[leg->phase],
              (unsigned long long)(epoch - leg->first + 1), (unsigned long long)leg->epochs);
     if (leg->phase == VN_PHASE_AGENT)
-        snprintf(note, sizeof note, " reward %.3f density %.2f %.0f GFLOP/s", r->reward / n,
+        snprintf(note, sizeof note, " reward %.3f, density %.2f, %.0f GFLOP/s,", r->reward / n,
                  r->density / n, gflops);
     else
-        snprintf(note, sizeof note, " loss %.3f/%.3f acc %.1f %% %.0f GFLOP/s", r->loss / n,
+        snprintf(note, sizeof note, " loss %.3f/%.3f, accuracy %.1f %%, %.0f GFLOP/s,", r->loss / n,
                  r->mixed_loss / n, 100 * r->correct / n, gflops);
     vn_meter_show(meter, label, done, all, note);
 }

@@ -10,6 +10,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import cards
 import count
 import layers
 import links
@@ -26,6 +27,10 @@ GOOD = {
     "docs/A.md": "# A head, line\n\n[b](../base/a.h) [c](#a-head-line) [d](https://x.y/)\n",
     "docs/TOUR.md": "1. `base/a.h` - It.\n2. `engine/e.h`, `engine/e.c` - It.\n"
     "3. `proto/p.h` - It.\n4. `daemon/main.c`, `clients/cli/c.c` - It.\n",
+    "models/README.md": "## What a card says\n\n| heading | says |\n|---|---|\n| Data | it |\n",
+    "models/table.py": "def table(e):\n    return '| a |\\n| ' + str(e['rows']) + ' |'\n",
+    "models/m/README.md": "# M\n\n## Data\n\n| a |\n| 7 |\n",
+    "models/m/evaluation-test.json": '{"rows": 7}\n',
 }
 
 
@@ -47,7 +52,7 @@ class Tree(unittest.TestCase):
             self.assertIn(word, complaints[0])
 
     def test_good_tree(self):
-        for check in (layers, style, links, tour):
+        for check in (cards, layers, style, links, tour):
             self.assertEqual(self.run_check(check, {}), [], check.__name__)
 
     def test_layers(self):
@@ -88,6 +93,12 @@ class Tree(unittest.TestCase):
         self.blames(tour, "docs/TOUR.md", good + "7. `docs/A.md` - It.\n", "item 7 should be 5")
         self.blames(tour, "docs/TOUR.md", good + "5. base/a.h - It.\n", "not of the form")
         self.blames(tour, "docs/TOUR.md", good + "5. `base/a.h` - It.\n", "named twice")
+
+    def test_cards(self):
+        card = GOOD["models/m/README.md"]
+        self.blames(cards, "models/m/README.md", card + "\n## More\n", "headings", "More")
+        self.blames(cards, "models/m/README.md", card.replace("7", "8"), "evaluation-test.json")
+        self.blames(cards, "models/m/evaluation-test.json", '{"rows": 8}\n', "models/table.py")
 
 
 class Count(unittest.TestCase):
