@@ -42,6 +42,16 @@ void report_setting(FILE *to, const struct vn_setting *s)
     vn_html_textf(to, "%.*s≤%s", (int)(limit - text), text, limit + 2);
 }
 
+/* Evaluations of earlier versions did not. */
+static bool counts_work(const struct vn_evaluation *e)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < e->n_settings; i++)
+        any |= vn_evaluation_mean(e, i).work > 0;
+    return any;
+}
+
 static void put_row(FILE *to, const struct report *r, uint32_t setting)
 {
     struct vn_row_mean m = vn_evaluation_mean(r->evaluation, setting);
@@ -59,6 +69,8 @@ static void put_row(FILE *to, const struct report *r, uint32_t setting)
     if (r->counted)
         fprintf(to, "<td>%s</td><td>%.1f %%</td>", vn_bytes_format(m.bytes_max, most),
                 100 * m.agent_share);
+    if (counts_work(r->evaluation))
+        fprintf(to, "<td>%.2fM</td>", m.work / 1e6);
     fputs("</tr>\n", to);
 }
 
@@ -73,6 +85,8 @@ static void put_table(FILE *to, const struct report *r)
     fputs("<th scope=\"col\">resident</th>", to);
     if (r->counted)
         fputs("<th scope=\"col\">most</th><th scope=\"col\">agent’s part</th>", to);
+    if (counts_work(r->evaluation))
+        fputs("<th scope=\"col\">multiply-adds</th>", to);
     fputs("</tr></thead><tbody>\n", to);
     for (uint32_t i = 0; i < r->evaluation->n_settings; i++)
         put_row(to, r, i);

@@ -1,5 +1,5 @@
-"""Every model has a card with the headings that models/README.md lists, and the table in it is that of
-the evaluation beside it."""
+"""Every model has a card with the headings that models/README.md lists, and the table in it is that
+of the evaluation beside it."""
 
 import importlib.util
 import json
