@@ -12,8 +12,8 @@
 const char *const report_phase_names[] = {"backbone", "agent", "tune", NULL};
 
 static const char *const column_names[LOG_COLUMNS] = {
-    "loss_full", "loss_mixed", "accuracy_full", "validation_full", "validation_half",
-    "reward",    "density",    "images_per_s",  "gflop_per_s",
+    "loss_full",       "loss_mixed", "loss_auxiliary", "accuracy_full", "validation_full",
+    "validation_half", "reward",     "density",        "images_per_s",  "gflop_per_s",
 };
 
 static int read_epoch(const struct vn_json_at *at, struct report_epoch *ret)
