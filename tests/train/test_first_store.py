@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""docs/first-store.md: its configuration trains on pictures like those it speaks of, its commands are
-commands, and both tasks are learned."""
+"""docs/first-store.md: its configuration trains on pictures like those it speaks of, its commands
+are commands, and both tasks are learned."""
 import json
 import os
 import random
@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 CLI, ROOT = sys.argv.pop(1), sys.argv.pop(1)
-SIDE, PICTURES = 72, 40
+SIDE, PICTURES = 72, 24
 COLOURS = {"apple": (200, 60, 50), "pear": (90, 180, 60)}
 
 
@@ -57,7 +57,8 @@ class FirstStore(unittest.TestCase):
         blocks = re.findall(r"(?:^    .*\n|^\n)+", self.page, re.M)
         (text,) = [b for b in blocks if b.lstrip("\n ").startswith("{")]
         config = json.loads(text)
-        config["training"]["epochs"] = 3  # the pictures here are easier than fruit
+        # the pictures here are easier than fruit
+        config["training"].update(epochs=3, batch=16, reestimate_images=64)
         config["agent_training"]["epochs"] = 1
         noise = random.Random(5)
         write_pictures(self.path("fruit/train"), PICTURES, noise)
