@@ -114,21 +114,60 @@ static void print_order(const struct vn_task *t, uint32_t groups)
         printf(g ? ",%u" : "%u", t->order[g]);
 }
 
-static void print_levels(const struct inspection *i, uint32_t task)
+static bool is_uniform(const struct vn_measured *m)
 {
-    char params[VN_BYTES_TEXT], resident[VN_BYTES_TEXT], scratch[VN_BYTES_TEXT];
-    char total[VN_BYTES_TEXT];
+    return !strcmp(m->by, vn_agent_kind_names[VN_AGENT_UNIFORM]);
+}
+
+/* One line: a level, or the agent within a budget. params and resident are in bytes. */
+static void print_cost(const char *name, double density, double params, double resident,
+                       uint64_t scratch, uint64_t total)
+{
+    char text[4][VN_BYTES_TEXT];
+
+    printf("  %5s  %7.3f %12s %12s %12s %12s", name, density,
+           vn_bytes_format((uint64_t)params, text[0]), vn_bytes_format((uint64_t)resident, text[1]),
+           vn_bytes_format(scratch, text[2]), vn_bytes_format(total, text[3]));
+}
+
+static void print_level(const struct inspection *i, uint32_t task, uint32_t level)
+{
+    const struct vn_task *t = &i->network->tasks[task];
+    char name[16];
     struct vn_plan p;
 
-    printf("  LEVEL  DENSITY   PARAMETERS     RESIDENT  ACTIVATIONS        TOTAL\n");
-    for (uint32_t level = 0; level <= i->network->groups; level++) {
-        vn_plan_uniform(i->planner, task, level, 0, &p);
-        printf("  %5u  %7.3f %12s %12s %12s %12s\n", level, p.density,
-               vn_bytes_format(p.bytes.params, params),
-               vn_bytes_format(p.bytes.params_resident, resident),
-               vn_bytes_format(p.bytes.scratch, scratch),
-               vn_bytes_format(vn_bytes_total(&p.bytes), total));
-    }
+    vn_plan_uniform(i->planner, task, level, 0, &p);
+    snprintf(name, sizeof name, "%u", level);
+    print_cost(name, p.density, (double)p.bytes.params, (double)p.bytes.params_resident,
+               p.bytes.scratch, vn_bytes_total(&p.bytes));
+    for (uint32_t k = 0; k < t->n_measured; k++)
+        if (is_uniform(&t->measured[k]) && t->measured[k].setting == level)
+            printf("  %7.2f %%", 100 * t->measured[k].accuracy);
+    putchar('\n');
+}
+
+/* Means over the validation images; TOTAL is the budget. */
+static void print_agent(const struct inspection *i, uint32_t task, const struct vn_measured *m)
+{
+    struct vn_plan full;
+
+    vn_plan_uniform(i->planner, task, i->network->groups, 0, &full);
+    print_cost("agent", m->params / (double)vn_plan_params(&full), m->params * sizeof(float),
+               m->bytes, full.bytes.scratch, vn_plan_measured_budget(i->planner, task, m));
+    printf("  %7.2f %%\n", 100 * m->accuracy);
+}
+
+static void print_levels(const struct inspection *i, uint32_t task)
+{
+    const struct vn_task *t = &i->network->tasks[task];
+
+    printf("  LEVEL  DENSITY   PARAMETERS     RESIDENT  ACTIVATIONS        TOTAL%s\n",
+           t->n_measured ? "   ACCURACY" : "");
+    for (uint32_t level = 0; level <= i->network->groups; level++)
+        print_level(i, task, level);
+    for (uint32_t k = 0; k < t->n_measured; k++)
+        if (!is_uniform(&t->measured[k]))
+            print_agent(i, task, &t->measured[k]);
 }
 
 static void print_task(const struct inspection *i, uint32_t task)
@@ -216,7 +255,8 @@ const struct vn_command vn_command_inspect = {
         "Reads a store file, no daemon needed: network, inputs, tasks, and for each task what\n"
         "each uniform level costs. RESIDENT is what the parameters occupy in memory, whole\n"
         "64 KiB windows; TOTAL adds activations, image and result: it is what a budget is held\n"
-        "against.\n"
+        "against. ACCURACY is of the validation split, where the store carries its table; the\n"
+        "agent's rows are means over the images, within a budget of TOTAL.\n"
         "\n"
         "options:\n"
         "  --slices         also list every slice: group, block, place, size\n"

@@ -358,6 +358,12 @@ def test_inspect():
     out, _ = run("inspect", store)
     for word in ("small", "garment", "4 blocks of 4 groups", "RESIDENT"):
         check(word in out, f"no {word}: {out}")
+    # the table: three levels and two rows of the agent; the other tasks have none
+    garment, others = out.split("task warm")
+    check(garment.count("ACCURACY") == 1 and "ACCURACY" not in others, out)
+    rows = [line.split() for line in garment.splitlines() if line.endswith(" %")]
+    check([(r[0], r[-2]) for r in rows] == [("0", "25.00"), ("1", "50.00"), ("4", "75.00"),
+                                            ("agent", "70.00"), ("agent", "80.00")], out)
     check(len(run("inspect", "--slices", store)[0].splitlines()) >= len(out.splitlines()) + 16,
           "4 blocks x 4 groups are 16 slices")
     r = json.loads(run("inspect", "--json", store)[0])
