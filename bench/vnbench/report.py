@@ -10,7 +10,8 @@ HEAD = """# Speed
 Every number here is from one run of `%(command)s`, which sets itself up and repeats the whole
 on any Debian 12 machine; it wrote this page. Timings of different runtimes were taken in turns, in
 interleaved rounds, one process working at a time while the others were stopped; a number is the
-median over the rounds, and a ratio is the median of the rounds' ratios.
+median over the rounds, and a ratio is the median of the rounds' ratios. What limits the figures,
+and what was tried, is in [kernels.md](kernels.md).
 
 | | |
 |---|---|
