@@ -94,7 +94,7 @@ static int left_out(const struct vn_evaluation *e, int task, struct vn_chart *c)
         low = fmin(low, p.accuracy);
         high = fmax(high, p.accuracy);
     }
-    if (found < 0 || low > high || low - lowest < high - low)
+    if (found < 0 || low > high || low - lowest <= high - low)
         return -1;
     snprintf(c->remark, sizeof c->remark, "level 0: %.1f %%, below the picture", 100 * lowest);
     return found;

@@ -46,7 +46,9 @@ static void describe_images(const struct arguments *a, const struct vn_corpus *c
     for (uint32_t i = 0; i < c->config->network->n_inputs; i++)
         n += c->samples[i].n;
     snprintf(r->evaluated, sizeof r->evaluated,
-             "Accuracy is of %llu images of the %s split, task by task.", n, split_names[a->split]);
+             "Accuracy is of the %s split: %llu images, each counted once for every task that it "
+             "belongs to.",
+             split_names[a->split], n);
 }
 
 /* The data set of the store's configuration, or of another one. Outcomes as of their parts. */
@@ -118,9 +120,9 @@ static int use_log(const struct arguments *a, struct report *r, struct vn_why *w
     int n = slash ? (int)(slash + 1 - a->store) : 0;
 
     if (a->log)
-        return report_log_read(a->log, why, &r->log);
+        return report_log_read(a->log, r->network, why, &r->log);
     snprintf(r->log_file, sizeof r->log_file, "%.*slog.jsonl", n, a->store);
-    return access(r->log_file, R_OK) ? 0 : report_log_read(r->log_file, why, &r->log);
+    return access(r->log_file, R_OK) ? 0 : report_log_read(r->log_file, r->network, why, &r->log);
 }
 
 static int open_store(const struct arguments *a, struct report *r, struct vn_why *why)
@@ -178,6 +180,7 @@ static int put_page(FILE *to, const struct report *r)
         report_levels(to, r);
     }
     report_images(to, r);
+    report_agreement(to, r);
     e = report_training(to, r);
     report_foot(to, r);
     return e;

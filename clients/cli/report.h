@@ -58,4 +58,5 @@ void report_budgets(FILE *to, const struct report *r);
 void report_tasks(FILE *to, const struct report *r);
 void report_levels(FILE *to, const struct report *r);
 void report_images(FILE *to, const struct report *r);
+void report_agreement(FILE *to, const struct report *r);
 int report_training(FILE *to, const struct report *r);

@@ -11,12 +11,36 @@
 
 const char *const report_phase_names[] = {"backbone", "agent", "tune", NULL};
 
+/* As the log names them; the others follow from its agreement. */
 static const char *const column_names[LOG_COLUMNS] = {
-    "loss_full",       "loss_mixed", "loss_auxiliary", "accuracy_full", "validation_full",
-    "validation_half", "reward",     "density",        "images_per_s",  "gflop_per_s",
+    [LOG_LOSS_FULL] = "loss_full",
+    [LOG_LOSS_MIXED] = "loss_mixed",
+    [LOG_LOSS_AUXILIARY] = "loss_auxiliary",
+    [LOG_ACCURACY_FULL] = "accuracy_full",
+    [LOG_VALIDATION_FULL] = "validation_full",
+    [LOG_VALIDATION_HALF] = "validation_half",
+    [LOG_REWARD] = "reward",
+    [LOG_DENSITY] = "density",
+    [LOG_IMAGES_PER_S] = "images_per_s",
+    [LOG_GFLOP_PER_S] = "gflop_per_s",
 };
 
-static int read_epoch(const struct vn_json_at *at, struct report_epoch *ret)
+static int read_agreement(const struct vn_json_at *at, const struct vn_network *n,
+                          struct report_log *l, struct report_epoch *ret)
+{
+    struct vn_json_at child;
+    int r;
+
+    if (!vn_json_has(at, "agreement"))
+        return 0;
+    r = vn_json_object(at, "agreement", &child);
+    return r ? r
+             : report_agreement_add(&l->agreement, n, &child, &ret->value[LOG_UCR],
+                                    &ret->value[LOG_COSINE]);
+}
+
+static int read_epoch(const struct vn_json_at *at, const struct vn_network *n, struct report_log *l,
+                      struct report_epoch *ret)
 {
     unsigned phase;
     int r = vn_json_choice(at, "phase", VN_JSON_REQUIRED, report_phase_names, &phase);
@@ -26,9 +50,10 @@ static int read_epoch(const struct vn_json_at *at, struct report_epoch *ret)
     ret->phase = (enum report_phase)phase;
     for (int i = 0; i < LOG_COLUMNS && !r; i++) {
         ret->value[i] = NAN;
-        r = vn_json_number(at, column_names[i], VN_JSON_OPTIONAL, -1e30, 1e30, &ret->value[i]);
+        if (column_names[i])
+            r = vn_json_number(at, column_names[i], VN_JSON_OPTIONAL, -1e30, 1e30, &ret->value[i]);
     }
-    return r;
+    return r ? r : read_agreement(at, n, l, ret);
 }
 
 static int add(struct report_log *l, const struct report_epoch *epoch, struct vn_why *why)
@@ -44,7 +69,8 @@ static int add(struct report_log *l, const struct report_epoch *epoch, struct vn
     return 0;
 }
 
-static int read_line(const char *line, size_t length, struct report_log *l, struct vn_why *why)
+static int read_line(const char *line, size_t length, const struct vn_network *n,
+                     struct report_log *l, struct vn_why *why)
 {
     _cleanup_(json_decrefp) json_t *root = NULL;
     struct report_epoch epoch;
@@ -54,11 +80,12 @@ static int read_line(const char *line, size_t length, struct report_log *l, stru
     if (r)
         return r;
     at = vn_json_root(root, NULL, why);
-    r = read_epoch(&at, &epoch);
+    r = read_epoch(&at, n, l, &epoch);
     return r ? r : add(l, &epoch, why);
 }
 
-static int read_lines(FILE *f, const char *file, struct report_log *l, struct vn_why *why)
+static int read_lines(FILE *f, const char *file, const struct vn_network *n, struct report_log *l,
+                      struct vn_why *why)
 {
     _cleanup_(vn_freep) char *line = NULL;
     size_t room = 0, number = 0;
@@ -71,14 +98,15 @@ static int read_lines(FILE *f, const char *file, struct report_log *l, struct vn
         snprintf(where, sizeof where, "%.200s: line %zu", file, ++number);
         if (length > LINE_MAX_BYTES || number > EPOCHS_MAX)
             return vn_because(why, REPORT_LOG_E_INVALID, "%s: too long for a training log", where);
-        r = read_line(line, (size_t)length, l, why);
+        r = read_line(line, (size_t)length, n, l, why);
         if (r)
             r = vn_because_in(why, r < 0 ? r : REPORT_LOG_E_INVALID, where);
     }
     return r ? r : ferror(f) ? vn_because(why, -EIO, "%s: cannot be read", file) : 0;
 }
 
-int report_log_read(const char *file, struct vn_why *why, struct report_log *ret)
+int report_log_read(const char *file, const struct vn_network *n, struct vn_why *why,
+                    struct report_log *ret)
 {
     struct report_log l = {0};
     FILE *f = fopen(file, "re");
@@ -86,7 +114,7 @@ int report_log_read(const char *file, struct vn_why *why, struct report_log *ret
 
     if (!f)
         return vn_because(why, -errno, "%s: %s", file, strerror(errno));
-    r = read_lines(f, file, &l, why);
+    r = read_lines(f, file, n, &l, why);
     fclose(f);
     if (r) {
         report_log_deinit(&l);
@@ -99,5 +127,6 @@ int report_log_read(const char *file, struct vn_why *why, struct report_log *ret
 void report_log_deinit(struct report_log *l)
 {
     free(l->epochs);
+    report_agreement_deinit(&l->agreement);
     *l = (struct report_log){0};
 }

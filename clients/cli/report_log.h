@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "engine/network.h"
+#include "clients/cli/report_agreement.h"
 
 enum report_column {
     LOG_LOSS_FULL,
@@ -16,6 +16,8 @@ enum report_column {
     LOG_VALIDATION_HALF,
     LOG_REWARD,
     LOG_DENSITY,
+    LOG_UCR,    /* mean over tasks and blocks */
+    LOG_COSINE, /* mean over pairs of tasks */
     LOG_IMAGES_PER_S,
     LOG_GFLOP_PER_S,
     LOG_COLUMNS,
@@ -38,13 +40,16 @@ struct report_epoch {
 
 struct report_log {
     size_t n;
-    struct report_epoch *epochs; /* owned, in the order of the file */
+    struct report_epoch *epochs;       /* owned, in the order of the file */
+    struct report_agreement agreement; /* owned */
 };
 
 enum {
     REPORT_LOG_E_INVALID = 1, /* why says which line, and what is wrong with it */
 };
 
-/* 0, REPORT_LOG_E_INVALID or a negative errno; why is set. */
-int report_log_read(const char *file, struct vn_why *why, struct report_log *ret);
+/* The log of a run that made the network. 0, REPORT_LOG_E_INVALID or a negative errno; why is
+ * set. */
+int report_log_read(const char *file, const struct vn_network *n, struct vn_why *why,
+                    struct report_log *ret);
 void report_log_deinit(struct report_log *l);

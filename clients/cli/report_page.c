@@ -76,7 +76,10 @@ static void put_links(FILE *to, const struct report *r)
         fputs("<a href=\"#curves\">accuracy</a><a href=\"#budgets\">budgets</a>"
               "<a href=\"#tasks\">tasks</a><a href=\"#levels\">levels</a>",
               to);
-    fputs("<a href=\"#images\">images</a><a href=\"#training\">training</a>"
+    fputs("<a href=\"#images\">images</a>", to);
+    if (r->log.agreement.steps > 0)
+        fputs("<a href=\"#agreement\">agreement</a>", to);
+    fputs("<a href=\"#training\">training</a>"
           "<a href=\"#made\">how it was made</a></nav>\n",
           to);
 }

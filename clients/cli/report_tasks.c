@@ -112,6 +112,8 @@ void report_tasks(FILE *to, const struct report *r)
     report_section_end(to);
 }
 
+#define MANY_BLOCKS 12 /* more are shown in narrower columns, one table below the other */
+
 /* --- levels ----------------------------------------------------------------------------------- */
 
 static void put_level(FILE *to, const struct report *r, double level, const char *task, uint32_t b)
@@ -161,9 +163,10 @@ static void put_levels(FILE *to, const struct report *r, uint32_t setting)
     fputs("<div><h3>", to);
     report_setting(to, &r->evaluation->settings[setting]);
     fprintf(to, ": %.1f %% at %.1fK</h3>\n", 100 * m.accuracy, m.params / 1000);
-    fputs("<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><thead><tr>"
-          "<th scope=\"col\">block</th>",
-          to);
+    fprintf(to,
+            "<div class=\"scroll\" tabindex=\"0\"><table class=\"heat%s\"><thead><tr>"
+            "<th scope=\"col\">block</th>",
+            vn_network_blocks(r->network) > MANY_BLOCKS ? " dense" : "");
     for (uint32_t b = 0; b < vn_network_blocks(r->network); b++)
         fprintf(to, "<th scope=\"col\">%u</th>", b + 1);
     fputs("</tr></thead><tbody>\n", to);
@@ -201,9 +204,9 @@ void report_levels(FILE *to, const struct report *r)
               to);
     else {
         fprintf(to, "<div class=\"pair%s\">\n",
-                blocks <= 7   ? " narrow"
-                : blocks > 12 ? " wide"
-                              : "");
+                blocks <= 7            ? " narrow"
+                : blocks > MANY_BLOCKS ? " wide"
+                                       : "");
         for (uint32_t i = 0; i < n; i++)
             put_levels(to, r, picks[i]);
         fputs("</div>\n", to);

@@ -39,6 +39,16 @@ static const struct plot plots[] = {
      VN_CHART_PERCENT,
      1,
      {{LOG_DENSITY, "density"}}},
+    {"updates that helped a task",
+     "updates that helped a task (UCR)",
+     VN_CHART_PERCENT,
+     1,
+     {{LOG_UCR, "mean over tasks and blocks"}}},
+    {"cosine between tasks",
+     "cosine between two tasks’ gradients",
+     VN_CHART_NUMBER,
+     1,
+     {{LOG_COSINE, "mean over pairs"}}},
 };
 
 /* Epochs of one phase in a row; on the x axis the epochs of the log are 1, 2, 3 ... */

@@ -101,7 +101,7 @@ class Report(unittest.TestCase):
         # three lines of accuracy, two of loss; reward and density
         self.assertEqual(page.count("mark", "training"),
                          5 * EPOCHS["backbone"] + 2 * EPOCHS["agent"])
-        self.assertIn("400 images of the test split", page.text[""])  # 200, for two tasks
+        self.assertIn("the test split: 400 images", page.text[""])  # 200, for two tasks
         self.assertIn("400 images, run", page.text["images"])
         pictures = [a for tag, a, _ in page.elements if tag == "img"]
         self.assertGreaterEqual(len(pictures), 12)
@@ -229,6 +229,37 @@ class Report(unittest.TestCase):
         with open(log, "w"):
             pass
         self.assertIn("No log", self.report("--log", log).text["training"])
+
+    def test_agreement(self):
+        """Two epochs that looked at 10 and at 30 steps count one to three."""
+        def line(number, steps, ucr, pairs):
+            return json.dumps({"phase": "backbone", "epoch": number, "agreement": {
+                "steps": steps, "ucr": ucr, "cosine": [[0] * 2] * 2, "tasks": pairs}})
+
+        log = self.path("agreement.jsonl")
+        with open(log, "w") as f:
+            f.write(line(1, 10, [[1, 0.5], [None, 0]], [[1, 0.4], [0.4, 1]]) + "\n")
+            f.write(line(2, 30, [[0.2, 0.5], [None, 1]], [[1, -0.2], [-0.2, 1]]) + "\n")
+        page = self.report("--log", log)
+        cells = [a["title"] for tag, a, s in page.elements
+                 if s == "agreement" and tag == "td" and "title" in a]
+        # (10 x 0.4 + 30 x -0.2) / 40 = -0.05, for both of a pair; and the shares of updates
+        self.assertEqual([c.rsplit(": ", 1)[1] for c in cells], ["-5", "-5", "40", "50", "75"])
+        self.assertTrue(cells[0].startswith(trained.TASK + ", shoe"), cells[0])
+        self.assertIn("40 steps", page.text["agreement"])
+        self.assertIn("(-0.05)", page.text["agreement"])
+        self.assertEqual(page.count("mark", "training"), 4)  # two curves of two epochs
+        self.assertNotIn("agreement", self.report().text)
+        good = [[0.5, 0.5]] * 2
+        for ucr, pairs, words in (([[0.5, 0.5]], good, "ucr"), ([[0.5]] * 2, good, "list of 2"),
+                                  ([[2, 0]] * 2, good, "ucr[0][0]"), (good, [[1, 2]] * 2, "tasks"),
+                                  (good, [["x", 1]] * 2, "tasks"), ("x", good, "ucr"),
+                                  ([5, 5], good, "list of 2")):
+            with open(log, "w") as f:
+                f.write(line(1, 10, ucr, pairs))
+            _, err = self.run_cli("report", self.store, "--log", log, "--out", self.path("x"),
+                                  code=INPUT)
+            self.assertIn(words, err)
 
     def test_complaints(self):
         for bad in ((), ("a", "b"), ("--split", "all", "x"), ("--thrift", "2", "x"),

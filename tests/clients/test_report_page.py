@@ -22,7 +22,7 @@ CONTRASTS = """
   const ground = e => {
     for (; e; e = e.parentElement) {
       const c = getComputedStyle(e).backgroundColor;
-      if (!c.endsWith(', 0)')) return c;
+      if (!/^rgba.*, 0\)$/.test(c)) return c;
     }
     return 'rgb(255, 255, 255)';
   };
