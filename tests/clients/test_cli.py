@@ -11,7 +11,7 @@ sys.path.insert(0, os.environ["PYTHON_PACKAGE"])
 sys.path.insert(0, os.path.join(os.environ["SOURCE_ROOT"], "tests/daemon"))
 
 import harness  # noqa: E402
-from fake import Fake, all_but_the_first_are_busy, answer, frame, receive  # noqa: E402
+from fake import Fake, all_but_the_first_are_busy, answer, frame, pb, receive  # noqa: E402
 from harness import check  # noqa: E402
 
 OK, REFUSED, USAGE, CONNECTION, INPUT, SYSTEM = range(6)
@@ -342,6 +342,28 @@ def test_hostile_texts_do_not_reach_the_terminal():
     with Fake(handler) as fake:
         (r,) = lines(run("infer", "--json", pgm("a.pgm"), socket=fake.path)[0])
         check(r["label"][0]["probability"] is None, str(r))
+
+
+def test_a_hostile_table():
+    """Rows that no store could have neither stop describe nor are they taken by --accuracy."""
+    rows = [pb.Measured(by="\x1b[2J", setting=float("nan"), accuracy=float("nan"), params=-1,
+                        bytes=float("inf"), budget_bytes=2**64 - 1),
+            pb.Measured(by="uniform", setting=1e300, accuracy=1e300, budget_bytes=0),
+            pb.Measured(by="shared", setting=-1, accuracy=-5, bytes=-1, budget_bytes=1)]
+    task = pb.Task(name="t", measured=rows * 50, smallest=pb.Bytes(), largest=pb.Bytes())
+
+    def handler(connection):
+        while (r := receive(connection)) is not None:
+            connection.sendall(frame(pb.Response(id=r.id, describe=pb.DescribeResponse(
+                store="s", blocks=2**32 - 1, agent="?", task=[task]))))
+
+    with Fake(handler) as fake:
+        out, _ = run("describe", socket=fake.path)
+        check("?[2J" in out and "\x1b" not in out and "18014398509481984KiB" in out, repr(out))
+        (t,) = json.loads(run("describe", "--json", socket=fake.path)[0])["task"]
+        check(len(t["measured"]) == 150 and t["measured"][0]["accuracy"] is None, str(t)[:300])
+        _, err = run("plan", "--accuracy", "0.5", socket=fake.path, code=REFUSED)
+        check("no budget reached" in err, err)
 
 
 def test_output_that_cannot_be_written():
