@@ -89,9 +89,12 @@ struct vn_agent_schedule {
     uint32_t backbone_epochs; /* backbone epochs on the agent's choices between rounds */
     uint32_t batch;
     double rate;
-    double entropy;    /* weight of the entropy bonus */
-    double density;    /* rho: weight of the density term at thrift 1 */
-    double min_budget; /* budgets are drawn uniformly from min_budget .. 1 of the full path */
+    uint32_t paths;     /* sampled per image and step; the greedy one is run beside them */
+    double entropy;     /* weight of the entropy bonus */
+    double loss_reward; /* 0 .. 1: share of -cross-entropy in the reward, the rest is 1 if right */
+    double density;     /* rho: weight of the density term at thrift 1 */
+    double density_power; /* of the density in that term */
+    double min_budget;    /* budgets are drawn uniformly from min_budget .. 1 of the full path */
 };
 
 struct vn_train_config {

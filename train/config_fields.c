@@ -62,8 +62,14 @@ const struct vn_config_field vn_agent_schedule_fields[] = {
      * as many images */
     COUNT(vn_agent_schedule, batch, 64, 1, 4096),
     REAL(vn_agent_schedule, rate, 0.003, 1e-6, 10),
+    /* what one path adds to another's answer is seen best side by side, on the same image */
+    COUNT(vn_agent_schedule, paths, 4, 1, 16),
     REAL(vn_agent_schedule, entropy, 0.03, 0, 10),
+    /* right answers are what is counted in the end; see train/search.c */
+    REAL(vn_agent_schedule, loss_reward, 0, 0, 1),
     REAL(vn_agent_schedule, density, 1, 0, 100),
+    /* the same weight for every parameter: what a mean over many images asks for */
+    REAL(vn_agent_schedule, density_power, 1, 1, 4),
     /* below this even the fixed part of a small store does not fit */
     REAL(vn_agent_schedule, min_budget, 0.1, 0.001, 1),
     {0},

@@ -2,14 +2,16 @@
  *
  * Each sample gets random wishes (a limit, in bytes or in parameters, and a thrift). The policy's
  * scores, perturbed by Gumbel noise, go through the same knapsack as in the daemon and give the
- * sampled path; unperturbed they give the daemon's own choice, whose reward is the baseline
+ * sampled paths; unperturbed they give the daemon's own choice, which is run beside them
  * (self-critical). Reward, after the paper's objective with its density term:
- *     R(path) = -cross-entropy - rho thrift density^2
- * where density counts parameters. Advantages are centred and scaled over the batch. Centred,
- * because the gradient uses log pi without the limit: what that leaves out, the log of the feasible
- * paths' mass, is the same for every path and cancels only against a mean of zero (samples are
- * worse than the baseline on the whole, and mass would flow to levels that no sample takes).
- * Scaled, so that the weight of the entropy bonus means the same at every loss. */
+ *     R(path) = (1 - s) [the answer is right] - s cross-entropy - rho thrift density^power
+ * where density counts parameters and s is loss_reward. The paper has s = 1, but a loss also pays
+ * for more certainty where the answer stays the same, and that is most images.
+ * A path's advantage is its reward beyond the mean of all that the image took, then centred and
+ * scaled over the batch. Centred, because the gradient uses log pi without the limit: what that
+ * leaves out, the log of the feasible paths' mass, is the same for every path and cancels only
+ * against a mean of zero. Scaled, so that the weight of the entropy bonus means the same at every
+ * loss. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -39,6 +41,7 @@ struct vn_search {
     float *dlogits;     /* (m (g + 1)) */
     struct wish *wish;  /* (samples) */
     double *density;    /* (rows) */
+    double *advantage;  /* (rows) of sampled paths */
     struct vn_row *row; /* (samples) of the agent's own trunk */
     uint8_t full[VN_BLOCKS_MAX], order[VN_GROUPS_MAX];
 };
@@ -54,6 +57,7 @@ struct vn_search *vn_search_free(struct vn_search *s)
     free(s->dlogits);
     free(s->wish);
     free(s->density);
+    free(s->advantage);
     free(s->row);
     free(s);
     return NULL;
@@ -79,9 +83,10 @@ int vn_search_new(struct vn_trainer *t, struct vn_search **ret_search)
     s->dlogits = vn_floats_new(s->outputs);
     s->wish = calloc(s->max_samples, sizeof *s->wish);
     s->density = calloc(s->max_samples, sizeof *s->density);
+    s->advantage = calloc(s->max_samples, sizeof *s->advantage);
     s->row = calloc(s->max_samples, sizeof *s->row);
     if (!s->feature || !s->dfeature || !s->policy || !s->score || !s->dlogits || !s->wish ||
-        !s->density || !s->row) {
+        !s->density || !s->advantage || !s->row) {
         vn_search_free(s);
         return -ENOMEM;
     }
@@ -196,22 +201,26 @@ static void choose_sampled(const struct vn_trainer *t, uint32_t sample, uint8_t 
     choose(t, sample, noisy, ret_level, ret_density);
 }
 
-static void decide(struct vn_trainer *t, uint32_t n, const struct vn_place *at, uint32_t sampled,
-                   bool greedy, uint32_t greedy_first)
+/* Rows `first` + i n + k take sample k's i-th sampled path; greedy: row k the daemon's own. */
+static void decide(struct vn_trainer *t, uint32_t n, const struct vn_place *at, uint32_t first,
+                   uint32_t paths, bool greedy)
 {
     struct vn_search *s = t->search;
     struct vn_batch *b = &t->batch;
 
 #pragma omp parallel for num_threads((int)t->threads) schedule(static)
-    for (uint32_t i = 0; i < n; i++) {
-        s->wish[i] = draw_wish(t, b->task[i],
+    for (uint32_t k = 0; k < n; k++) {
+        s->wish[k] = draw_wish(t, b->task[k],
                                vn_rng_stream(vn_purpose_seed(t->config->seed, VN_DRAW_WISHES),
-                                             at->epoch, at->step * b->max_rows + i));
-        score(t, i);
+                                             at->epoch, at->step * b->max_rows + k));
+        score(t, k);
         if (greedy)
-            choose(t, i, s->score + (size_t)i * s->outputs, b->level[greedy_first + i],
-                   &s->density[greedy_first + i]);
-        choose_sampled(t, i, b->level[sampled + i], &s->density[sampled + i]);
+            choose(t, k, s->score + (size_t)k * s->outputs, b->level[k], &s->density[k]);
+        for (uint32_t i = 0; i < paths; i++) {
+            uint32_t r = first + i * n + k;
+
+            choose_sampled(t, k, b->level[r], &s->density[r]);
+        }
     }
 }
 
@@ -219,7 +228,7 @@ void vn_search_sample(struct vn_trainer *t, uint32_t input, const struct vn_plac
                       uint32_t first)
 {
     look(t, input, t->batch.n, VN_TRUNK_EVAL);
-    decide(t, t->batch.n, at, first, false, 0);
+    decide(t, t->batch.n, at, first, 1, false);
 }
 
 /* --- the step --------------------------------------------------------------------------------- */
@@ -227,63 +236,80 @@ void vn_search_sample(struct vn_trainer *t, uint32_t input, const struct vn_plac
 /* Reward of row r, whose sample is r mod n. */
 static double reward(const struct vn_trainer *t, uint32_t r)
 {
+    const struct vn_agent_schedule *a = &t->config->agent_schedule;
     const struct vn_batch *b = &t->batch;
     const struct vn_search *s = t->search;
+    const float *logits = b->logits + (size_t)r * b->labels_stride;
+    uint32_t labels = t->config->network->tasks[b->task[r]].n_labels, best = 0;
     float p[VN_LABELS_MAX], d[VN_LABELS_MAX];
-    float ce = vn_cross_entropy(b->logits + (size_t)r * b->labels_stride,
-                                t->config->network->tasks[b->task[r]].n_labels, NULL, b->label[r],
-                                0, p, d);
+    float ce = vn_cross_entropy(logits, labels, NULL, b->label[r], 0, p, d);
 
-    return -ce - t->config->agent_schedule.density * s->wish[r % b->n].thrift * s->density[r] *
-                     s->density[r];
+    for (uint32_t i = 1; i < labels; i++)
+        if (logits[i] > logits[best])
+            best = i;
+    return (1 - a->loss_reward) * (best == b->label[r]) - a->loss_reward * ce -
+           a->density * s->wish[r % b->n].thrift * pow(s->density[r], a->density_power);
 }
 
-/* Rewards of sampled minus greedy paths, as seen over a batch. */
-struct advantages {
-    double mean, deviation;
-};
-
-static struct advantages measure_advantages(const struct vn_trainer *t)
+/* Of each sampled path: its reward beyond the mean of all that this image took, then centred and
+ * scaled over the batch. Row i n + k becomes advantage (i - 1) n + k. */
+static void find_advantages(struct vn_trainer *t, uint32_t paths)
 {
-    uint32_t n = t->batch.n;
-    double sum = 0, square = 0;
+    const uint32_t n = t->batch.n;
+    double *a = t->search->advantage, sum = 0, square = 0, mean, deviation;
 
-    for (uint32_t i = 0; i < n; i++) {
-        double advantage = reward(t, n + i) - reward(t, i);
+    for (uint32_t k = 0; k < n; k++) {
+        double all = reward(t, k);
 
-        sum += advantage / n;
-        square += advantage * advantage / n;
+        for (uint32_t i = 0; i < paths; i++)
+            all += a[i * n + k] = reward(t, (1 + i) * n + k);
+        for (uint32_t i = 0; i < paths; i++)
+            a[i * n + k] -= all / (1 + paths);
     }
-    return (struct advantages){sum, sqrt(fmax(square - sum * sum, 0)) + 1e-6};
+    for (uint32_t i = 0; i < paths * n; i++) {
+        sum += a[i];
+        square += a[i] * a[i];
+    }
+    mean = sum / (paths * n);
+    deviation = sqrt(fmax(square / (paths * n) - mean * mean, 0)) + 1e-6;
+    for (uint32_t i = 0; i < paths * n; i++)
+        /* a few images whose reward jumps must not decide for all the others */
+        a[i] = fmin(fmax((a[i] - mean) / deviation, -ADVANTAGE_MAX), ADVANTAGE_MAX);
 }
 
-/* A few images whose loss jumps must not decide for all the others. */
-static double clip(double advantage)
+/* The gradient of one sample's logits: the mean over its paths. */
+static void sample_gradient(struct vn_trainer *t, uint32_t k, uint32_t paths)
 {
-    return fmin(fmax(advantage, -ADVANTAGE_MAX), ADVANTAGE_MAX);
+    const struct vn_search *s = t->search;
+    const float weight = 1 / (float)(paths * t->batch.n);
+    const float entropy = (float)t->config->agent_schedule.entropy * weight;
+    float d[VN_BLOCKS_MAX * VN_LEVELS_MAX];
+
+    memset(s->dlogits, 0, s->outputs * sizeof *s->dlogits);
+    for (uint32_t i = 0; i < paths; i++) {
+        uint32_t at = i * t->batch.n + k;
+
+        vn_policy_gradient(t->config->network, s->score + (size_t)k * s->outputs, s->min_level,
+                           t->batch.level[t->batch.n + at], (float)s->advantage[at] * weight,
+                           entropy, d);
+        for (uint32_t o = 0; o < s->outputs; o++)
+            s->dlogits[o] += d[o];
+    }
 }
 
-static void learn(struct vn_trainer *t, struct vn_step_result *result)
+static void learn(struct vn_trainer *t, uint32_t paths, struct vn_step_result *result)
 {
-    const struct vn_agent_schedule *a = &t->config->agent_schedule;
     struct vn_search *s = t->search;
-    struct vn_batch *b = &t->batch;
-    struct advantages all = measure_advantages(t);
 
-    for (uint32_t i = 0; i < b->n; i++) {
-        double sampled = reward(t, b->n + i), greedy = reward(t, i);
-        double advantage = clip((sampled - greedy - all.mean) / all.deviation) / b->n;
-
-        vn_policy_gradient(t->config->network, s->score + (size_t)i * s->outputs, s->min_level,
-                           b->level[b->n + i], (float)advantage, (float)(a->entropy / b->n),
-                           s->dlogits);
-        vn_policy_backward(t->model, b->task[i], s->policy + (size_t)i * s->work, s->dlogits,
-                           s->dfeature + (size_t)i * s->features);
-        result->reward += greedy;
-        result->density += s->density[i];
-        result->loss -= sampled;
+    find_advantages(t, paths);
+    for (uint32_t k = 0; k < t->batch.n; k++) {
+        sample_gradient(t, k, paths);
+        vn_policy_backward(t->model, t->batch.task[k], s->policy + (size_t)k * s->work, s->dlogits,
+                           s->dfeature + (size_t)k * s->features);
+        result->reward += reward(t, k);
+        result->density += s->density[k];
     }
-    result->n += b->n;
+    result->n += t->batch.n;
 }
 
 void vn_search_step(struct vn_trainer *t, uint32_t input, const struct vn_sample *const *samples,
@@ -298,12 +324,12 @@ void vn_search_step(struct vn_trainer *t, uint32_t input, const struct vn_sample
 
     vn_batch_fill(b, t->corpus, input, samples, n, &augmentation);
     look(t, input, n, VN_TRUNK_TRAIN);
-    vn_batch_repeat(b, t->config->network, 2);
-    decide(t, n, at, n, true, 0);
+    vn_batch_repeat(b, t->config->network, 1 + a->paths);
+    decide(t, n, at, n, a->paths, true);
     vn_trunk_forward(t->trunk[input], t->model, VN_TRUNK_EVAL, 0, b->rows, b->row, b->images,
                      b->pooled);
     vn_heads_forward(t->model, b->rows, b->task, b->pooled, b->labels_stride, b->logits);
-    learn(t, result);
+    learn(t, a->paths, result);
     if (t->config->network->agent.kind == VN_AGENT_CONV)
         vn_trunk_backward(t->agent_trunk[input], t->model, t->search->dfeature);
     vn_agent_update(t->model, vn_rate_at(a->rate, 0, at->epochs, 1, at->progress),

@@ -28,7 +28,7 @@ struct vn_trainer *vn_trainer_free(struct vn_trainer *t)
 static uint32_t max_rows(const struct vn_train_config *c)
 {
     uint32_t backbone = c->schedule.batch * (1 + c->schedule.mixed_paths);
-    uint32_t agent = 2 * c->agent_schedule.batch;
+    uint32_t agent = (1 + c->agent_schedule.paths) * c->agent_schedule.batch;
 
     return c->network->agent.kind != VN_AGENT_UNIFORM && agent > backbone ? agent : backbone;
 }
