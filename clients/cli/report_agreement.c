@@ -110,9 +110,9 @@ static void put_name(FILE *to, const struct report *r, uint32_t task)
 static void begin_table(FILE *to, const char *title, const char *what, uint32_t columns)
 {
     fprintf(to,
-            "<div><h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\"><table class=\"heat square\">"
-            "<thead><tr><th scope=\"col\">%s</th>",
-            title, what);
+            "<div><h3>%s</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+            "aria-label=\"%s\"><table class=\"heat square\"><thead><tr><th scope=\"col\">%s</th>",
+            title, title, what);
     for (uint32_t k = 0; k < columns; k++)
         fprintf(to, "<th scope=\"col\">%u</th>", k + 1);
     fputs("</tr></thead><tbody>\n", to);

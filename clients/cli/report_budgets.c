@@ -68,7 +68,8 @@ void report_budgets(FILE *to, const struct report *r)
                    "smallest budget (parameters, activations and image) with which a task kept so "
                    "much of its best accuracy. “virtualnet plan --accuracy” picks from the same "
                    "table.");
-    fputs("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">task</th>"
+    fputs("<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+          "aria-label=\"budgets\"><table><thead><tr><th scope=\"col\">task</th>"
           "<th scope=\"col\">best</th>",
           to);
     for (size_t i = 0; i < SHARES; i++)

@@ -76,7 +76,8 @@ static void put_row(FILE *to, const struct report *r, uint32_t setting)
 
 static void put_table(FILE *to, const struct report *r)
 {
-    fputs("<details><summary>as a table</summary>\n<div class=\"scroll\" tabindex=\"0\">"
+    fputs("<details><summary>as a table</summary>\n<div class=\"scroll\" tabindex=\"0\" "
+          "role=\"region\" aria-label=\"settings\">"
           "<table><thead><tr><th scope=\"col\">paths</th><th scope=\"col\">accuracy</th>"
           "<th scope=\"col\">spread</th><th scope=\"col\">parameters</th>",
           to);

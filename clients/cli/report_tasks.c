@@ -95,7 +95,8 @@ void report_tasks(FILE *to, const struct report *r)
     s = span_of(r->evaluation, column, n);
     report_section(to, "tasks", "Accuracy per task",
                    "In per cent; the stronger the colour, the nearer to the best of the table.");
-    fputs("<div class=\"scroll\" tabindex=\"0\"><table class=\"heat\"><thead><tr>"
+    fputs("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"accuracy per "
+          "task\"><table class=\"heat\"><thead><tr>"
           "<th scope=\"col\">task</th>",
           to);
     if (r->counted)
@@ -164,7 +165,8 @@ static void put_levels(FILE *to, const struct report *r, uint32_t setting)
     report_setting(to, &r->evaluation->settings[setting]);
     fprintf(to, ": %.1f %% at %.1fK</h3>\n", 100 * m.accuracy, m.params / 1000);
     fprintf(to,
-            "<div class=\"scroll\" tabindex=\"0\"><table class=\"heat%s\"><thead><tr>"
+            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"levels\"><table "
+            "class=\"heat%s\"><thead><tr>"
             "<th scope=\"col\">block</th>",
             vn_network_blocks(r->network) > MANY_BLOCKS ? " dense" : "");
     for (uint32_t b = 0; b < vn_network_blocks(r->network); b++)
