@@ -7,7 +7,19 @@
 #include "train/auxiliary.h"
 #include "train/heads.h"
 #include "train/optimiser.h"
+#include "train/packnet.h"
 #include "train/trainer.h"
+
+/* Row r on the path of a level. With packnet, a task has only one. */
+static void set_level(struct vn_trainer *t, uint32_t r, uint32_t level)
+{
+    const struct vn_network *n = t->config->network;
+
+    if (t->config->schedule.packnet)
+        vn_packnet_path(n, t->batch.task[r], t->batch.level[r]);
+    else
+        vn_row_uniform(&t->batch, r, vn_network_blocks(n), level);
+}
 
 static void choose_paths(struct vn_trainer *t, uint32_t input, const struct vn_place *at, bool tune)
 {
@@ -23,7 +35,7 @@ static void choose_paths(struct vn_trainer *t, uint32_t input, const struct vn_p
                                           at->epoch, at->step * b->max_rows + r);
 
         if (r < b->n)
-            vn_row_uniform(b, r, m, n->groups);
+            set_level(t, r, n->groups);
         else if (vn_rng_unit(&rng) < s->lowest_share)
             vn_row_uniform(b, r, m, s->lowest_level);
         else if (!tune || r >= 2 * b->n)
@@ -86,6 +98,8 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
                                 at->epoch, at->step * b->max_rows};
     double peak = tune ? s->rate / 10 : s->rate;
 
+    if (at->progress <= 0)
+        t->backbone_steps = 0;
     vn_batch_fill(b, t->corpus, input, samples, n, &a);
     vn_batch_repeat(b, t->config->network, 1 + s->mixed_paths);
     choose_paths(t, input, at, tune);
@@ -108,7 +122,7 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
 void vn_backbone_estimate(struct vn_trainer *t, uint32_t input, enum vn_trunk_mode mode)
 {
     const struct vn_schedule *s = &t->config->schedule;
-    const struct vn_samples *all = &t->corpus->samples[input];
+    const struct vn_samples all = vn_samples_of(&t->corpus->samples[input], t->only_task);
     struct vn_batch *b = &t->batch;
     uint32_t m = vn_network_blocks(t->config->network), batches;
     struct vn_rng rng = vn_rng_stream(vn_purpose_seed(t->config->seed, VN_DRAW_ESTIMATE), input, 0);
@@ -116,12 +130,12 @@ void vn_backbone_estimate(struct vn_trainer *t, uint32_t input, enum vn_trunk_mo
     batches = (s->reestimate_images + s->batch - 1) / s->batch;
     for (uint32_t i = 0; i < batches; i++) {
         for (uint32_t k = 0; k < s->batch; k++)
-            b->sample[k] = &all->samples[vn_rng_below(&rng, all->n)];
+            b->sample[k] = &all.samples[vn_rng_below(&rng, all.n)];
         vn_batch_fill(b, t->corpus, input, b->sample, s->batch, &(struct vn_augmentation){0});
         vn_batch_repeat(b, t->config->network, 1 + s->mixed_paths);
         for (uint32_t r = 0; r < b->rows; r++)
             if (r < b->n)
-                vn_row_uniform(b, r, m, t->config->network->groups);
+                set_level(t, r, t->config->network->groups);
             else
                 vn_row_random(b, r, m, t->config->network->groups, &rng);
         /* momentum 1, 1/2, 1/3 ..: the plain mean over batches */
@@ -157,7 +171,7 @@ uint32_t vn_trainer_evaluate(struct vn_trainer *t, const struct vn_corpus *corpu
 
         vn_batch_fill(b, corpus, input, samples + done, count, &(struct vn_augmentation){0});
         for (uint32_t r = 0; r < count; r++)
-            vn_row_uniform(b, r, vn_network_blocks(t->config->network), level);
+            set_level(t, r, level);
         vn_trunk_forward(t->trunk[input], t->model, VN_TRUNK_EVAL, 0, count, b->row, b->images,
                          b->pooled);
         vn_heads_forward(t->model, count, b->task, b->pooled, b->labels_stride, b->logits);

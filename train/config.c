@@ -90,6 +90,26 @@ static int check_used(const struct vn_config_reading *r)
     return 0;
 }
 
+/* The rest of what packnet means has no meaning for it. */
+static int check_packnet(const struct vn_config_reading *r)
+{
+    const struct vn_train_config *c = r->config;
+    struct vn_json_at training = vn_config_step(&r->root, "training");
+    struct vn_json_at packnet = vn_config_step(&training, "packnet");
+
+    if (!c->schedule.packnet)
+        return 0;
+    if (c->schedule.mixed_paths || c->schedule.auxiliary > 0)
+        return vn_json_wrong(&packnet, "needs \"mixed_paths\" 0 and \"auxiliary\" 0");
+    if (c->network->n_inputs > 1 || c->network->agent.kind != VN_AGENT_UNIFORM)
+        return vn_json_wrong(&packnet, "needs a network with one input and no agent");
+    for (uint32_t t = 0; t < c->network->n_tasks; t++)
+        for (uint32_t g = 0; g < c->network->groups; g++)
+            if (c->network->tasks[t].order[g] != g)
+                return vn_json_wrong(&packnet, "needs network.orders \"same\"");
+    return 0;
+}
+
 static int check_schedule(const struct vn_config_reading *r)
 {
     const struct vn_train_config *c = r->config;
@@ -131,6 +151,8 @@ static int read_parts(struct vn_config_reading *r)
         e = check_used(r);
     if (!e)
         e = check_schedule(r);
+    if (!e)
+        e = check_packnet(r);
     return e ? e : vn_config_keep_only(r);
 }
 

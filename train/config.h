@@ -72,6 +72,7 @@ struct vn_schedule {
     double distill;         /* 0 .. 1: share of the full path's softmax in the others' target */
     uint32_t mixed_paths;   /* random paths per sample and step beside the full one; 0 .. 4 */
     double auxiliary;       /* weight of a loss over all labels of an input's tasks; 0 = off */
+    bool packnet;           /* tasks in sequence, each with slices of its own (train/packnet.h) */
     double lowest_share;    /* 0 .. 1: part of the mixed paths that is the lowest instead */
     uint32_t lowest_level;  /* uniform level of the lowest path */
     double bn_momentum;     /* of running statistics */
@@ -94,6 +95,7 @@ struct vn_agent_schedule {
     double loss_reward; /* 0 .. 1: share of -cross-entropy in the reward, the rest is 1 if right */
     double density;     /* rho: weight of the density term at thrift 1 */
     double density_power; /* of the density in that term */
+    bool wishes;          /* false: no limits, thrift 1: the density term alone decides */
     double min_budget;    /* budgets are drawn uniformly from min_budget .. 1 of the full path */
 };
 

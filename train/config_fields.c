@@ -34,6 +34,7 @@ const struct vn_config_field vn_schedule_fields[] = {
     REAL(vn_schedule, auxiliary, 0, 0, 10),
     /* one random path per sample already visits every level of every block often */
     COUNT(vn_schedule, mixed_paths, 1, 0, 4),
+    FLAG(vn_schedule, packnet, 0),
     /* the lowest path bounds what every budget can reach, and is drawn almost never by chance */
     REAL(vn_schedule, lowest_share, 0.25, 0, 1),
     /* level 0 everywhere is stem and head alone: too low a floor drags every level down */
@@ -70,6 +71,7 @@ const struct vn_config_field vn_agent_schedule_fields[] = {
     REAL(vn_agent_schedule, density, 1, 0, 100),
     /* the same weight for every parameter: what a mean over many images asks for */
     REAL(vn_agent_schedule, density_power, 1, 1, 4),
+    FLAG(vn_agent_schedule, wishes, 1),
     /* below this even the fixed part of a small store does not fit */
     REAL(vn_agent_schedule, min_budget, 0.1, 0.001, 1),
     {0},

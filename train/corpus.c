@@ -69,6 +69,20 @@ static int list_input(struct vn_corpus *c, uint32_t input, struct vn_why *why)
     return 0;
 }
 
+struct vn_samples vn_samples_of(const struct vn_samples *all, int task)
+{
+    struct vn_samples some = {0, all->samples};
+
+    if (task < 0)
+        return *all;
+    for (uint32_t i = 0; i < all->n; i++)
+        if (all->samples[i].task == task) {
+            some.samples = some.n ? some.samples : &all->samples[i];
+            some.n++;
+        }
+    return some;
+}
+
 static bool is_used(const struct vn_train_config *c, uint32_t set)
 {
     for (uint32_t t = 0; t < c->network->n_tasks; t++)

@@ -73,6 +73,9 @@ struct vn_samples {
     struct vn_sample *samples; /* owned */
 };
 
+/* The part of one task, which lies together; task -1: the whole list. Nothing is owned. */
+struct vn_samples vn_samples_of(const struct vn_samples *all, int task);
+
 struct vn_corpus {
     const struct vn_train_config *config;       /* borrowed */
     struct vn_data_set *sets[VN_DATA_SETS_MAX]; /* owned, by data description */

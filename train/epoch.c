@@ -38,15 +38,17 @@ static void interleave(struct vn_epoch *e, const uint32_t steps[VN_INPUTS_MAX], 
 }
 
 int vn_epoch_init(struct vn_epoch *e, const struct vn_corpus *c, uint64_t seed, uint64_t epoch,
-                  uint32_t batch)
+                  uint32_t batch, int task)
 {
     uint32_t inputs = c->config->network->n_inputs, steps[VN_INPUTS_MAX];
 
     *e = (struct vn_epoch){.batch = batch};
     for (uint32_t i = 0; i < inputs; i++) {
-        steps[i] = c->samples[i].n / batch;
+        const struct vn_samples some = vn_samples_of(&c->samples[i], task);
+
+        steps[i] = some.n / batch;
         e->n_steps += steps[i];
-        if (shuffle(&c->samples[i], vn_rng_stream(vn_purpose_seed(seed, VN_DRAW_ORDER), epoch, i),
+        if (shuffle(&some, vn_rng_stream(vn_purpose_seed(seed, VN_DRAW_ORDER), epoch, i),
                     &e->order[i]))
             goto fail;
     }

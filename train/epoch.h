@@ -11,7 +11,8 @@ struct vn_epoch {
     const struct vn_sample **order[VN_INPUTS_MAX]; /* shuffled */
 };
 
-/* Whole batches only; inputs alternate in proportion to their sizes. 0 or -ENOMEM. */
+/* Whole batches only, of one task or (-1) of all; inputs alternate in proportion to their sizes.
+ * 0 or -ENOMEM. */
 int vn_epoch_init(struct vn_epoch *e, const struct vn_corpus *c, uint64_t seed, uint64_t epoch,
-                  uint32_t batch);
+                  uint32_t batch, int task);
 void vn_epoch_deinit(struct vn_epoch *e);

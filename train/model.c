@@ -36,6 +36,7 @@ struct vn_model *vn_model_free(struct vn_model *m)
     free(m->running);
     free(m->average);
     free(m->square);
+    free(m->frozen);
     vn_planner_free(m->planner);
     vn_layout_free(m->layout);
     free(m);
@@ -170,7 +171,9 @@ int vn_model_new(const struct vn_network *n, uint64_t seed, double bn2_scale, bo
     m->running = vn_floats_new(m->n);
     m->average = vn_floats_new(m->n);
     m->square = vn_floats_new(m->n);
-    if (!m->param || !m->grad || !m->velocity || !m->running || !m->average || !m->square)
+    m->frozen = calloc(m->layout->n_tensors, sizeof *m->frozen);
+    if (!m->param || !m->grad || !m->velocity || !m->running || !m->average || !m->square ||
+        !m->frozen)
         return -ENOMEM;
     fill(m, seed, bn2_scale);
     memcpy(m->average, m->param, m->n * sizeof *m->param);

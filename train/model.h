@@ -32,6 +32,7 @@ struct vn_model {
     float *average;  /* exponential mean of param; used when the schedule asks for it */
     float *square;   /* second moments of the agent's gradients (Adam) */
     struct vn_auxiliary auxiliary[VN_INPUTS_MAX];
+    bool *frozen; /* (tensors) neither trained nor, of a norm, its statistics followed */
 };
 
 /* Fresh numbers: convolutions by He, BN1 and stem scale 1, BN2 scale `bn2_scale`, heads small,

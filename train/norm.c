@@ -76,6 +76,14 @@ void vn_norm_backward(const struct vn_norm *n, uint32_t c, struct vn_sums sums, 
     }
 }
 
+void vn_norm_backward_fixed(const struct vn_norm *n, uint32_t c, struct vn_norm_slope *slope)
+{
+    for (uint32_t i = 0; i < c; i++) {
+        slope->a[i] = n->scale[i];
+        slope->b[i] = slope->c0[i] = 0;
+    }
+}
+
 /* --- passes over a row's pixels --------------------------------------------------------------- */
 
 static const struct vn_norm_loops *loops(void)

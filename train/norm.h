@@ -57,6 +57,9 @@ void vn_norm_from_running(struct vn_norm *n, uint32_t c, const float *gamma, con
 void vn_norm_backward(const struct vn_norm *n, uint32_t c, struct vn_sums sums, size_t count,
                       const float *gamma, float *dgamma, float *dbeta, struct vn_norm_slope *slope);
 
+/* The slope where mean and variance are fixed numbers: dx = scale dy. */
+void vn_norm_backward_fixed(const struct vn_norm *n, uint32_t c, struct vn_norm_slope *slope);
+
 /* --- passes over a row's pixels --------------------------------------------------------------- */
 
 struct vn_plane {

@@ -66,6 +66,10 @@ void vn_backbone_update(struct vn_model *m, const struct vn_schedule *s, double 
 
         if (t->padding || is_agent(t))
             continue;
+        if (m->frozen[i]) {
+            memset(m->grad + vn_model_at(m, i), 0, t->bytes);
+            continue;
+        }
         sgd(m, vn_model_at(m, i), t->bytes / sizeof(float), s, is_decayed(t), (float)rate);
         if (s->average > 0)
             follow(m, t, decay_at(s->average, step));

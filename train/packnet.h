@@ -9,10 +9,13 @@
  * them train their head alone. */
 #pragma once
 
-#include "engine/network.h"
+#include "train/model.h"
 
 /* Slices that the first t tasks have. */
 uint32_t vn_packnet_slices(const struct vn_network *n, uint32_t t);
 
 /* The levels (m) of a task's path: its own slices and those of all tasks before it. */
 void vn_packnet_path(const struct vn_network *n, uint32_t task, uint8_t *ret_levels);
+
+/* Leaves the task's own slices and its head free, and the stem for the first task. */
+void vn_packnet_freeze(struct vn_model *m, uint32_t task);

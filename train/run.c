@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/epoch.h"
 #include "train/export.h"
+#include "train/packnet.h"
 
 #define PATH_BYTES 4096
 #define QUICK_VALIDATION 2000 /* samples of an input that are looked at after every epoch */
@@ -32,9 +33,20 @@ struct run {
 struct leg {
     enum vn_phase phase;
     uint64_t first, epochs; /* of the run */
+    int task;               /* -1: all */
 };
 
-#define LEGS_MAX 256
+#define LEGS_MAX VN_TASKS_MAX
+
+/* A leg of the same length for each task. */
+static uint32_t plan_packnet(const struct vn_train_config *c, struct leg legs[LEGS_MAX])
+{
+    const uint32_t epochs = c->schedule.epochs;
+
+    for (uint32_t t = 0; t < c->network->n_tasks; t++)
+        legs[t] = (struct leg){VN_PHASE_BACKBONE, (uint64_t)t * epochs, epochs, (int)t};
+    return c->network->n_tasks;
+}
 
 static uint32_t plan_legs(const struct vn_train_config *c, struct leg legs[LEGS_MAX])
 {
@@ -42,15 +54,17 @@ static uint32_t plan_legs(const struct vn_train_config *c, struct leg legs[LEGS_
     uint32_t n = 0;
     uint64_t at = c->schedule.epochs;
 
-    legs[n++] = (struct leg){VN_PHASE_BACKBONE, 0, c->schedule.epochs};
+    if (c->schedule.packnet)
+        return plan_packnet(c, legs);
+    legs[n++] = (struct leg){VN_PHASE_BACKBONE, 0, c->schedule.epochs, -1};
     if (c->network->agent.kind == VN_AGENT_UNIFORM)
         return n;
     for (uint32_t i = 0; i < a->rounds && n + 2 <= LEGS_MAX; i++) {
-        legs[n++] = (struct leg){VN_PHASE_AGENT, at, a->epochs};
+        legs[n++] = (struct leg){VN_PHASE_AGENT, at, a->epochs, -1};
         at += a->epochs;
         if (i + 1 == a->rounds || !a->backbone_epochs)
             continue;
-        legs[n++] = (struct leg){VN_PHASE_TUNE, at, a->backbone_epochs};
+        legs[n++] = (struct leg){VN_PHASE_TUNE, at, a->backbone_epochs, -1};
         at += a->backbone_epochs;
     }
     return n;
@@ -78,11 +92,11 @@ static double quick_validation(struct run *run, uint32_t level)
     uint64_t n = 0, correct = 0;
 
     for (uint32_t i = 0; i < run->config->network->n_inputs; i++) {
-        /* in a fixed shuffled order, so that every task has its part */
-        if (vn_epoch_init(&all, run->validation, run->config->seed, 0, 1))
-            return NAN;
-        uint32_t count = run->validation->samples[i].n;
+        uint32_t count = vn_samples_of(&run->validation->samples[i], run->trainer->only_task).n;
 
+        /* in a fixed shuffled order, so that every task has its part */
+        if (vn_epoch_init(&all, run->validation, run->config->seed, 0, 1, run->trainer->only_task))
+            return NAN;
         count = count < QUICK_VALIDATION ? count : QUICK_VALIDATION;
         correct +=
             vn_trainer_evaluate(run->trainer, run->validation, i, all.order[i], count, level);
@@ -101,6 +115,8 @@ static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
     fprintf(run->log, "{\"phase\": \"%s\", \"epoch\": %llu, \"of\": %llu, \"samples\": %llu",
             vn_phase_names[leg->phase], (unsigned long long)(epoch - leg->first + 1),
             (unsigned long long)leg->epochs, (unsigned long long)r->n);
+    if (leg->task >= 0)
+        fprintf(run->log, ", \"task\": %d", leg->task);
     if (leg->phase == VN_PHASE_AGENT)
         fprintf(run->log, ", \"reward\": %.5f, \"density\": %.4f", r->reward / n, r->density / n);
     else
@@ -109,8 +125,9 @@ static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
     if (leg->phase != VN_PHASE_AGENT && run->trainer->auxiliary)
         fprintf(run->log, ", \"loss_auxiliary\": %.5f", r->auxiliary / n);
     if (leg->phase != VN_PHASE_AGENT && run->validation)
-        fprintf(run->log, ", \"validation_full\": %.4f, \"validation_half\": %.4f",
-                quick_validation(run, groups), quick_validation(run, (groups + 1) / 2));
+        fprintf(run->log, ", \"validation_full\": %.4f", quick_validation(run, groups));
+    if (leg->phase != VN_PHASE_AGENT && run->validation && run->config->schedule.mixed_paths)
+        fprintf(run->log, ", \"validation_half\": %.4f", quick_validation(run, (groups + 1) / 2));
     fprintf(run->log, ", \"images_per_s\": %.1f, \"gflop_per_s\": %.1f, \"seconds\": %.1f}\n",
             n / seconds, flops / seconds / 1e9,
             (double)(vn_now_ns() - run->started_ns) / VN_NS_PER_S);
@@ -166,10 +183,13 @@ static int run_epoch(struct run *run, const struct leg *leg, uint64_t epoch, uin
     struct vn_epoch e;
     uint64_t start = vn_now_ns();
     double before = vn_trainer_flops(run->trainer), flops;
-    int r = vn_epoch_init(&e, run->trainer->corpus, c->seed, epoch, batch);
+    int r = vn_epoch_init(&e, run->trainer->corpus, c->seed, epoch, batch, leg->task);
 
     if (r)
         return vn_because(run->why, r, "out of memory");
+    run->trainer->only_task = leg->task;
+    if (leg->task >= 0)
+        vn_packnet_freeze(run->trainer->model, (uint32_t)leg->task);
     if (!e.n_steps)
         r = vn_because(run->why, -EINVAL,
                        "fewer training samples than one batch of %u: make "

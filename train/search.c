@@ -145,13 +145,15 @@ static struct wish draw_wish(const struct vn_trainer *t, uint32_t task, struct v
     struct wish w = {.rng = rng};
     uint64_t least, most;
 
+    vn_plan_uniform(p, task, t->config->network->groups, 0, &full);
+    if (!t->config->agent_schedule.wishes)
+        return (struct wish){VN_PLAN_PARAMS, vn_plan_params(&full), 1, 1, rng};
     w.unit = vn_rng_below(&w.rng, 2) ? VN_PLAN_BYTES : VN_PLAN_PARAMS;
     share += (1 - share) * vn_rng_unit(&w.rng);
     w.thrift = vn_rng_below(&w.rng, 3) ? (float)vn_rng_unit(&w.rng) : 0;
     if (!vn_rng_below(&w.rng, 3))
         share = 1;
     vn_plan_uniform(p, task, t->search->min_level, 0, &low);
-    vn_plan_uniform(p, task, t->config->network->groups, 0, &full);
     least = w.unit == VN_PLAN_BYTES ? vn_bytes_total(&low.bytes) : vn_plan_params(&low);
     most = w.unit == VN_PLAN_BYTES ? vn_bytes_total(&full.bytes) : vn_plan_params(&full);
     w.limit = least + (uint64_t)(share * (double)(most - least));

@@ -26,26 +26,35 @@ static double lowest_share(const struct vn_planner *p)
     return fmin(share, 1);
 }
 
-/* "training" of the configuration that made the backbone, here or in the store it came from. */
-static const json_t *schedule_of(const struct vn_network *n)
+/* A setting of the configuration that made the backbone, here or in the store it came from. */
+static const json_t *backbone_setting(const struct vn_network *n, const char *key)
 {
     const json_t *record = n->training, *before;
 
     while ((before = json_object_get(record, "backbone")))
         record = before;
-    return json_object_get(json_object_get(record, "configuration"), "training");
+    record = json_object_get(record, "configuration");
+    return json_object_get(json_object_get(record, "training"), key);
 }
 
 static bool has_one_path(const struct vn_network *n)
 {
-    const json_t *paths = json_object_get(schedule_of(n), "mixed_paths");
+    const json_t *paths = backbone_setting(n, "mixed_paths");
 
     return json_is_integer(paths) && json_integer_value(paths) == 0;
 }
 
 static bool has_own_paths(const struct vn_network *n)
 {
-    return json_is_true(json_object_get(schedule_of(n), "packnet"));
+    return json_is_true(backbone_setting(n, "packnet"));
+}
+
+/* An agent that was trained without wishes has heard of no other than these. */
+static bool hears_no_wishes(const struct vn_network *n)
+{
+    const json_t *record = json_object_get(n->training, "configuration");
+
+    return json_is_false(json_object_get(json_object_get(record, "agent_training"), "wishes"));
 }
 
 static uint32_t add_agent(const struct vn_planner *p, struct vn_setting *ret)
@@ -55,6 +64,10 @@ static uint32_t add_agent(const struct vn_planner *p, struct vn_setting *ret)
     double low = lowest_share(p);
     uint32_t k = 0;
 
+    if (hears_no_wishes(vn_planner_network(p))) {
+        ret[0] = (struct vn_setting){.by = VN_BY_AGENT, .share = 1, .thrift = 1};
+        return 1;
+    }
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         /* in whole per cent, upwards, so that the table reads well and the lowest still fits */
         double share = ceil(100 * (low + (1 - low) * limits[i]) - 1e-9) / 100;

@@ -31,7 +31,8 @@ struct vn_setting {
 /* What is measured when nobody asks for more: 0 .. g uniform, then (stores with an agent) hard
  * limits from what a low path needs to the full path, as shares of the latter, then thrift without
  * a limit. A network that was trained on one path alone (mixed_paths 0) has that one: the full one,
- * or each task's own. Returns how many. */
+ * or each task's own; an agent that was trained without wishes has its one choice. Returns how
+ * many. */
 uint32_t vn_settings_default(const struct vn_planner *p, struct vn_setting ret[VN_SETTINGS_MAX]);
 
 /* Adds random static paths, always the same. Returns how many settings there are then. */

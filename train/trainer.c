@@ -63,6 +63,7 @@ int vn_trainer_new(const struct vn_train_config *c, const char *data_folder, uin
         return vn_because(why, -ENOMEM, "out of memory");
     t->config = c;
     t->threads = threads;
+    t->only_task = -1;
     r = vn_model_new(c->network, c->seed, c->schedule.bn2_scale, c->schedule.auxiliary > 0, why,
                      &t->model);
     if (r)

@@ -52,7 +52,8 @@ struct vn_trainer {
     float *auxiliary;         /* vn_auxiliary_floats: scratch; NULL without that loss */
     struct vn_search *search; /* scratch of the agent; NULL for kind uniform */
     uint64_t agent_steps;     /* updates of the agent so far (Adam counts them) */
-    uint64_t backbone_steps;  /* of the backbone */
+    uint64_t backbone_steps;  /* of the backbone, in this leg */
+    int only_task;            /* of this leg; -1: all */
     struct vn_origin origin;  /* where the backbone came from */
 };
 

@@ -3,11 +3,15 @@
 #include "train/shortcut.h"
 #include "train/trunk_parts.h"
 
-static void norm_back(const struct pass *p, const struct vn_norm n, size_t at, uint32_t c,
-                      struct vn_sums sums, size_t count, struct vn_norm_slope slope)
+/* at: of this input's (gamma, beta) in the tensor. */
+static void norm_back(const struct pass *p, const struct vn_norm n, uint32_t tensor, size_t at,
+                      uint32_t c, struct vn_sums sums, size_t count, struct vn_norm_slope slope)
 {
-    vn_norm_backward(&n, c, sums, count, p->m->param + at, p->m->grad + at, p->m->grad + at + c,
-                     &slope);
+    if (p->m->frozen[tensor])
+        vn_norm_backward_fixed(&n, c, &slope);
+    else
+        vn_norm_backward(&n, c, sums, count, p->m->param + at, p->m->grad + at, p->m->grad + at + c,
+                         &slope);
 }
 
 /* dz = dy where the block's output was positive, in place; sums for every branch's BN2. */
@@ -32,9 +36,12 @@ static void back_join(const struct pass *p, struct block *b, uint32_t index, flo
                           output_row(b, dy, r), n, x, sums, l->sum);
     }
     sums_join(t);
-    for (uint32_t g = 0; g < t->g; g++)
-        norm_back(p, b->norm2[g].n, norm_at(p, t->where->slice[g][index].bn2, co), co,
-                  sums_of(t->lane, g, co), b->n_active[g] * b->pixels, b->norm2[g].back);
+    for (uint32_t g = 0; g < t->g; g++) {
+        const uint32_t bn = t->where->slice[g][index].bn2;
+
+        norm_back(p, b->norm2[g].n, bn, norm_at(p, bn, co), co, sums_of(t->lane, g, co),
+                  b->n_active[g] * b->pixels, b->norm2[g].back);
+    }
 }
 
 /* --- conv2 ------------------------------------------------------------------------------------ */
@@ -139,10 +146,13 @@ static void back_conv2(const struct pass *p, struct block *b, uint32_t index, fl
         }
     }
     sums_join(t);
-    for (uint32_t g = 0; g < t->g; g++)
-        norm_back(p, vn_norm_at(&b->norm1.n, g * h), norm_at(p, t->where->slice[g][index].bn1, h),
-                  h, vn_sums_at(sums_of(t->lane, 0, b->hidden), g * h), b->n_active[g] * b->pixels,
+    for (uint32_t g = 0; g < t->g; g++) {
+        const uint32_t bn = t->where->slice[g][index].bn1;
+
+        norm_back(p, vn_norm_at(&b->norm1.n, g * h), bn, norm_at(p, bn, h), h,
+                  vn_sums_at(sums_of(t->lane, 0, b->hidden), g * h), b->n_active[g] * b->pixels,
                   vn_slope_at(&b->norm1.back, g * h));
+    }
 }
 
 /* --- conv1 ------------------------------------------------------------------------------------ */
@@ -286,6 +296,7 @@ static void stem_backward(const struct pass *p, float *dy)
     struct stem *s = &t->stem;
     const struct vn_conv *c = &s->conv.shape;
     const struct vn_plane plane = {s->pixels, c->co, c->co};
+    const uint32_t bn = t->where->stem_bn[t->input];
     size_t out = s->pixels * c->co, weights = (size_t)c->k * c->k * c->ci * c->co;
 
     sums_clear(t);
@@ -296,8 +307,8 @@ static void stem_backward(const struct pass *p, float *dy)
         vn_norm_relu_back(plane, &s->norm.n, s->c + r * out, dy + r * out, sums_of(l, 0, c->co));
     }
     sums_join(t);
-    norm_back(p, s->norm.n, vn_model_at(p->m, t->where->stem_bn[t->input]), c->co,
-              sums_of(t->lane, 0, c->co), t->rows * s->pixels, s->norm.back);
+    norm_back(p, s->norm.n, bn, vn_model_at(p->m, bn), c->co, sums_of(t->lane, 0, c->co),
+              t->rows * s->pixels, s->norm.back);
     FOR_ROWS(t, r, l)
     {
         float *d = dy + r * out;

@@ -4,13 +4,14 @@
 #include "engine/kernels.h"
 #include "train/trunk_parts.h"
 
-static void norm_ready(const struct pass *p, struct vn_norm n, size_t at, uint32_t c,
-                       struct vn_sums sums, size_t count)
+/* at: of this input's (gamma, beta) in the tensor. */
+static void norm_ready(const struct pass *p, struct vn_norm n, uint32_t tensor, size_t at,
+                       uint32_t c, struct vn_sums sums, size_t count)
 {
     const float *gamma = p->m->param + at;
     float *running = p->m->running + at;
 
-    if (p->mode == VN_TRUNK_TRAIN)
+    if (p->mode == VN_TRUNK_TRAIN && !p->m->frozen[tensor])
         vn_norm_from_batch(&n, c, sums, count, gamma, gamma + c, p->momentum, running, running + c);
     else
         vn_norm_from_running(&n, c, gamma, gamma + c, running, running + c);
@@ -25,6 +26,7 @@ static void stem_forward(const struct pass *p)
     const struct vn_conv *c = &s->conv.shape;
     const struct vn_plane plane = {s->pixels, c->co, c->co};
     const float *w = p->m->param + vn_model_at(p->m, t->where->stem_conv[t->input]);
+    const uint32_t bn = t->where->stem_bn[t->input];
     size_t out = s->pixels * c->co;
 
     sums_clear(t);
@@ -36,8 +38,8 @@ static void stem_forward(const struct pass *p)
         vn_norm_sum(plane, s->c + r * out, sums_of(l, 0, c->co));
     }
     sums_join(t);
-    norm_ready(p, s->norm.n, vn_model_at(p->m, t->where->stem_bn[t->input]), c->co,
-               sums_of(t->lane, 0, c->co), t->rows * s->pixels);
+    norm_ready(p, s->norm.n, bn, vn_model_at(p->m, bn), c->co, sums_of(t->lane, 0, c->co),
+               t->rows * s->pixels);
     FOR_ROWS(t, r, l)
     {
         vn_norm_relu(plane, &s->norm.n, s->c + r * out, s->y + r * out);
@@ -117,10 +119,12 @@ static void block_conv1(const struct pass *p, struct block *b, uint32_t index)
                     vn_sums_at(sums_of(l, 0, b->hidden), run.first * h));
     }
     sums_join(t);
-    for (uint32_t g = 0; g < t->g; g++)
-        norm_ready(p, vn_norm_at(&b->norm1.n, g * h), norm_at(p, t->where->slice[g][index].bn1, h),
-                   h, vn_sums_at(sums_of(t->lane, 0, b->hidden), g * h),
-                   b->n_active[g] * b->pixels);
+    for (uint32_t g = 0; g < t->g; g++) {
+        const uint32_t bn = t->where->slice[g][index].bn1;
+
+        norm_ready(p, vn_norm_at(&b->norm1.n, g * h), bn, norm_at(p, bn, h), h,
+                   vn_sums_at(sums_of(t->lane, 0, b->hidden), g * h), b->n_active[g] * b->pixels);
+    }
 }
 
 /* --- conv2 ------------------------------------------------------------------------------------ */
@@ -215,9 +219,12 @@ static void block_conv2(const struct pass *p, struct block *b, uint32_t index)
             conv2_direct(b, w, s.first, l);
     }
     sums_join(t);
-    for (uint32_t g = 0; g < t->g; g++)
-        norm_ready(p, b->norm2[g].n, norm_at(p, t->where->slice[g][index].bn2, co), co,
-                   sums_of(t->lane, g, co), b->n_active[g] * b->pixels);
+    for (uint32_t g = 0; g < t->g; g++) {
+        const uint32_t bn = t->where->slice[g][index].bn2;
+
+        norm_ready(p, b->norm2[g].n, bn, norm_at(p, bn, co), co, sums_of(t->lane, g, co),
+                   b->n_active[g] * b->pixels);
+    }
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */

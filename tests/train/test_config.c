@@ -89,6 +89,8 @@ static const struct bad {
     {"'seed': 7", "'only_tasks': []", "only_tasks: must be an array of 1 to 256 items"},
     {"'seed': 7", "'only_tasks': [1]", "only_tasks[0]: must be text"},
     {"'groups': 4", "'groups': 4, 'tasks': []", "network.tasks: unknown key"},
+    {"'epochs': 3", "'epochs': 3, 'packnet': true", "training.packnet: needs \"mixed_paths\" 0"},
+    {"'epochs': 3", "'epochs': 3, 'packnet': true, 'mixed_paths': 0", "one input and no agent"},
     {"'groups': 4", "'groups': 4, 'name': 'n'", "network.name: unknown key"},
     {"'groups': 4", "'groups': 4, 'orders': 'sorted'",
      "network.orders: must be one of \"cyclic\", \"same\", \"random\""},

@@ -11,6 +11,7 @@
 #include "train/conv.h"
 #include "train/heads.h"
 #include "train/norm.h"
+#include "train/optimiser.h"
 #include "train/policy.h"
 #include "train/shortcut.h"
 #include "train/trunk.h"
@@ -318,28 +319,78 @@ static void check_tensor(struct bench *b, const struct vn_tensor *t)
     free(direction), free(was);
 }
 
-static void check_trunk(const char *kind, struct sides sides, uint32_t input, bool agent)
+/* Every tensor that has gradients; how many. */
+static uint32_t check_tensors(struct bench *b)
 {
-    struct bench b = {0};
     uint32_t checked = 0;
 
-    bench_init(&b, kind, sides, input, agent, 2);
-    bench_value(&b);
-    vn_trunk_backward(b.trunk, b.model, b.dpooled);
-    for (uint32_t i = 0; i < b.model->layout->n_tensors; i++) {
-        const struct vn_tensor *t = &b.model->layout->tensors[i];
+    for (uint32_t i = 0; i < b->model->layout->n_tensors; i++) {
+        const struct vn_tensor *t = &b->model->layout->tensors[i];
         size_t at = t->offset / sizeof(float);
         double size = 0;
 
         for (size_t k = 0; !t->padding && k < t->bytes / sizeof(float); k++)
-            size += fabs(b.model->grad[at + k]);
+            size += fabs(b->model->grad[at + k]);
         if (size == 0) /* heads, the agent, the other input's stem: not part of this pass */
             continue;
         checked++;
-        check_tensor(&b, t);
+        check_tensor(b, t);
     }
+    return checked;
+}
+
+static void check_trunk(const char *kind, struct sides sides, uint32_t input, bool agent)
+{
+    struct bench b = {0};
+
+    bench_init(&b, kind, sides, input, agent, 2);
+    bench_value(&b);
+    vn_trunk_backward(b.trunk, b.model, b.dpooled);
     /* stem conv and bn; four tensors in each of 3 blocks x 3 groups, or of the agent's 3 blocks */
-    cr_assert_eq(checked, agent ? 2 + 3 * 4 : 2 + 9 * 4);
+    cr_assert_eq(check_tensors(&b), agent ? 2 + 3 * 4 : 2 + 9 * 4);
+    bench_deinit(&b);
+}
+
+/* Norms with fixed statistics among others; these must not move, and gradients go through them. */
+Test(gradients, trunk_with_frozen_norms)
+{
+    struct bench b;
+    float *running;
+
+    bench_init(&b, "uniform", usual, 0, false, 2);
+    running = b.model->running;
+    for (size_t i = 0; i < b.model->n; i++)
+        running[i] = (float)fabs(vn_rng_normal(&rng)) + 0.5f;
+    b.model->frozen[b.model->layout->trunk.stem_bn[0]] = true;
+    for (uint32_t i = 0; i < 3; i++) {
+        b.model->frozen[b.model->layout->trunk.slice[1][i].bn1] = true;
+        b.model->frozen[b.model->layout->trunk.slice[1][i].bn2] = true;
+    }
+    bench_value(&b);
+    vn_gradients_clear(b.model);
+    vn_trunk_backward(b.trunk, b.model, b.dpooled);
+    cr_assert_eq(check_tensors(&b), 2 + 9 * 4 - (1 + 3 * 2));
+    bench_deinit(&b);
+}
+
+/* The same pass with a momentum: only statistics that are not frozen follow the batch. */
+Test(gradients, frozen_statistics_stay)
+{
+    struct bench b;
+    const struct vn_slice *frozen, *free_slice;
+    float was[2], now[2];
+
+    bench_init(&b, "uniform", usual, 0, false, 1);
+    frozen = &b.model->layout->trunk.slice[1][1];
+    free_slice = &b.model->layout->trunk.slice[2][1];
+    b.model->frozen[frozen->bn1] = true;
+    was[0] = b.model->running[vn_model_at(b.model, frozen->bn1)];
+    was[1] = b.model->running[vn_model_at(b.model, free_slice->bn1)];
+    vn_trunk_forward(b.trunk, b.model, VN_TRUNK_TRAIN, 0.5f, ROWS, b.row, b.images, b.pooled);
+    now[0] = b.model->running[vn_model_at(b.model, frozen->bn1)];
+    now[1] = b.model->running[vn_model_at(b.model, free_slice->bn1)];
+    cr_assert_eq(was[0], now[0]);
+    cr_assert_neq(was[1], now[1]);
     bench_deinit(&b);
 }
 

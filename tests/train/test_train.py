@@ -254,6 +254,50 @@ class Train(unittest.TestCase):
         said = self.train(config, "none", "--task", "boot", code=4)
         self.assertIn('there is no task "boot"', said)
 
+    def test_tasks_in_sequence(self):
+        """What the first task trained does not depend on what the second one is."""
+        settings = {"network": {"agent": {"kind": "uniform"}, "orders": "same"},
+                    "training": {"epochs": 2, "packnet": True, "mixed_paths": 0, "auxiliary": 0}}
+        config = changed(**settings)
+        self.train(config, "shoe", images=600)
+        config["tasks"][1]["map"] = ["yes"] + ["no"] * 9
+        self.train(config, "shirt", images=600)
+        shoe, shirt = self.backbone("shoe"), self.backbone("shirt")
+        # of four slices the first two, those of group 0, are the first task's
+        for name, numbers in shoe.items():
+            first = name.startswith(("input.", "task.0.")) or ".group.0." in name
+            self.assertEqual(numbers == shirt[name], first, name)
+        self.assertEqual([line["task"] for line in self.log("shoe")], [0, 0, 1, 1])
+        for line in self.log("shoe"):
+            self.assertNotIn("validation_half", line)
+        rows = self.evaluate("shoe", images=600)["rows"]
+        self.assertEqual([row["setting"] for row in rows], [{"by": "own"}])
+        self.assertEqual([task["mean_levels"] for task in rows[0]["tasks"]], [[1, 1], [2, 2]])
+        for task, line in zip(rows[0]["tasks"], (self.log("shoe")[1], self.log("shoe")[3])):
+            self.assertAlmostEqual(task["accuracy"], line["validation_full"], delta=0.005)
+
+    def test_one_level(self):
+        self.train(changed(network={"agent": {"kind": "uniform"}},
+                           training={"epochs": 1, "mixed_paths": 0}), "multi", images=200)
+        levels = [row["setting"]["level"] for row in self.evaluate("multi", images=200)["rows"]]
+        self.assertEqual(levels, [2])
+        self.assertNotIn("validation_half", self.log("multi")[0])
+
+    def test_an_agent_without_wishes(self):
+        """Density alone decides: with a heavy one, paths are low."""
+        self.train(changed(network={"agent": {"kind": "uniform"}}, training={"epochs": 1}), "base")
+        used = []
+        for density in (0, 30):
+            config = changed(network={"agent": {"kind": "task"}}, training={"epochs": 1},
+                             agent_training={"wishes": False, "density": density, "rounds": 1,
+                                             "epochs": 8, "rate": 0.03})
+            self.train(config, f"den-{density}", "--backbone", self.path("base"))
+            row, = [row for row in self.evaluate(f"den-{density}")["rows"]
+                    if row["setting"]["by"] == "task"]
+            self.assertEqual((row["setting"]["budget_share"], row["setting"]["thrift"]), (1, 1))
+            used.append(row["params_mean"])
+        self.assertGreater(used[0], used[1] * 1.2)
+
     def test_two_inputs(self):
         """Gray IDX images and coloured PNG files of another size, in one network."""
         data = self.path("data")
