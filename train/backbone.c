@@ -110,6 +110,8 @@ void vn_backbone_step(struct vn_trainer *t, uint32_t input, const struct vn_samp
     vn_heads_backward(t->model, b->rows, b->task, b->pooled, b->labels_stride, b->dlogits,
                       b->dpooled);
     result->auxiliary += vn_auxiliary_step(t->auxiliary, t->model, input, s, b);
+    if (t->agreement && at->step % s->agreement_every == 0)
+        vn_agreement_step(t->agreement, t->trunk[input], t->model, b);
     vn_trunk_backward(t->trunk[input], t->model, b->dpooled);
     vn_backbone_update(t->model, s,
                        vn_rate_at(peak, tune ? 0 : s->warmup_epochs, at->epochs,

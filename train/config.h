@@ -82,6 +82,7 @@ struct vn_schedule {
     double average;             /* weight averaging: decay of the exponential mean; 0 = off */
     uint32_t reestimate_images; /* training images for the final statistics */
     uint32_t checkpoint_minutes;
+    uint32_t agreement_every; /* steps between looks at the tasks' gradients; 0 = off */
 };
 
 struct vn_agent_schedule {

@@ -50,6 +50,8 @@ const struct vn_config_field vn_schedule_fields[] = {
     COUNT(vn_schedule, reestimate_images, 2000, 1, 1000000),
     /* what a power cut may cost */
     COUNT(vn_schedule, checkpoint_minutes, 10, 1, 1440),
+    /* a look costs a backward pass for each task */
+    COUNT(vn_schedule, agreement_every, 0, 0, 1000000),
     {0},
 };
 

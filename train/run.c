@@ -128,6 +128,8 @@ static void log_epoch(struct run *run, const struct leg *leg, uint64_t epoch,
         fprintf(run->log, ", \"validation_full\": %.4f", quick_validation(run, groups));
     if (leg->phase != VN_PHASE_AGENT && run->validation && run->config->schedule.mixed_paths)
         fprintf(run->log, ", \"validation_half\": %.4f", quick_validation(run, (groups + 1) / 2));
+    if (run->trainer->agreement)
+        vn_agreement_log(run->trainer->agreement, run->log);
     fprintf(run->log, ", \"images_per_s\": %.1f, \"gflop_per_s\": %.1f, \"seconds\": %.1f}\n",
             n / seconds, flops / seconds / 1e9,
             (double)(vn_now_ns() - run->started_ns) / VN_NS_PER_S);

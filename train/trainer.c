@@ -17,6 +17,7 @@ struct vn_trainer *vn_trainer_free(struct vn_trainer *t)
     }
     vn_batch_deinit(&t->batch);
     free(t->auxiliary);
+    vn_agreement_free(t->agreement);
     vn_search_free(t->search);
     vn_corpus_free(t->corpus);
     vn_model_free(t->model);
@@ -43,6 +44,8 @@ static int take_memory(struct vn_trainer *t)
     if (!r && auxiliary && !(t->auxiliary = vn_floats_new(auxiliary)))
         r = -ENOMEM;
 
+    if (!r && t->config->schedule.agreement_every && !(t->agreement = vn_agreement_new(t->model)))
+        r = -ENOMEM;
     for (uint32_t i = 0; i < n->n_inputs && !r; i++) {
         r = vn_trunk_new(t->model, i, false, rows, t->threads, &t->trunk[i]);
         if (!r && n->agent.kind == VN_AGENT_CONV)

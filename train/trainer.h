@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdint.h>
 
+#include "train/agreement.h"
 #include "train/batch.h"
 #include "train/config.h"
 #include "train/data.h"
@@ -49,12 +50,13 @@ struct vn_trainer {
     struct vn_trunk *trunk[VN_INPUTS_MAX];       /* backbone, by input */
     struct vn_trunk *agent_trunk[VN_INPUTS_MAX]; /* conv agent only */
     struct vn_batch batch;
-    float *auxiliary;         /* vn_auxiliary_floats: scratch; NULL without that loss */
-    struct vn_search *search; /* scratch of the agent; NULL for kind uniform */
-    uint64_t agent_steps;     /* updates of the agent so far (Adam counts them) */
-    uint64_t backbone_steps;  /* of the backbone, in this leg */
-    int only_task;            /* of this leg; -1: all */
-    struct vn_origin origin;  /* where the backbone came from */
+    float *auxiliary;               /* vn_auxiliary_floats: scratch; NULL without that loss */
+    struct vn_agreement *agreement; /* NULL: off */
+    struct vn_search *search;       /* scratch of the agent; NULL for kind uniform */
+    uint64_t agent_steps;           /* updates of the agent so far (Adam counts them) */
+    uint64_t backbone_steps;        /* of the backbone, in this leg */
+    int only_task;                  /* of this leg; -1: all */
+    struct vn_origin origin;        /* where the backbone came from */
 };
 
 /* Sums over samples; divide by n. */

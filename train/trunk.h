@@ -39,7 +39,8 @@ void vn_trunk_forward(struct vn_trunk *t, struct vn_model *m, enum vn_trunk_mode
                       float momentum, uint32_t rows, const struct vn_row *row, const float *images,
                       float *ret_pooled);
 
-/* Adds to m->grad. Follows a forward in mode TRAIN of the same rows. dpooled (R, width). */
+/* Adds to m->grad. Follows a forward in mode TRAIN of the same rows, any number of times.
+ * dpooled (R, width). */
 void vn_trunk_backward(struct vn_trunk *t, struct vn_model *m, const float *dpooled);
 
 /* Floating-point operations of the convolutions since the trunk is there, counted as the direct

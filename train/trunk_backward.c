@@ -328,6 +328,7 @@ void vn_trunk_backward(struct vn_trunk *t, struct vn_model *m, const float *dpoo
     uint32_t width = last->dims.co;
     float *dy = t->dy[0], *dx = t->dy[1];
 
+    t->down = t->turned;
     FOR_ROWS(t, r, l)
     {
         float *d = dy + r * last->pixels * width;

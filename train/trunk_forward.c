@@ -282,6 +282,7 @@ void vn_trunk_forward(struct vn_trunk *t, struct vn_model *m, enum vn_trunk_mode
         t->flops += block_flops(t, b);
         x = b->y;
     }
+    t->turned = t->down;
     for (uint32_t r = 0; r < rows; r++)
         vn_pool_mean(last->y + r * last->pixels * last->dims.co, last->pixels, last->dims.co,
                      ret_pooled + (size_t)r * last->dims.co);

@@ -68,7 +68,8 @@ struct vn_trunk {
     const struct vn_row *row; /* during a forward and its backward */
     const float *images;
     double flops;
-    bool down; /* this pass takes its rows from the last to the first */
+    bool down;   /* this pass takes its rows from the last to the first */
+    bool turned; /* so did the last of the forward passes: every backward one begins alike */
 };
 
 /* Of the convolutions of all rows in one direction: of a block, of the stem. */

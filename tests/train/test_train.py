@@ -276,6 +276,23 @@ class Train(unittest.TestCase):
         for task, line in zip(rows[0]["tasks"], (self.log("shoe")[1], self.log("shoe")[3])):
             self.assertAlmostEqual(task["accuracy"], line["validation_full"], delta=0.005)
 
+    def test_agreement_of_tasks(self):
+        alone = {"agent": {"kind": "uniform"}}
+        self.train(changed(network=alone, training={"epochs": 2}), "plain")
+        self.train(changed(network=alone, training={"epochs": 2, "agreement_every": 5}), "looked")
+        self.assertEqual(self.backbone("plain"), self.backbone("looked"))
+        for line in self.log("looked"):
+            found = line["agreement"]
+            # 400 images twice, 32 a step: 25 steps, of which every fifth
+            self.assertEqual(found["steps"], 5)
+            self.assertEqual([len(row) for row in found["ucr"]], [2, 2])
+            self.assertEqual(found["tasks"][0][1], found["tasks"][1][0])
+            self.assertEqual(found["tasks"][0][0], 1)
+            for row in found["cosine"]:
+                for cosine in row:
+                    self.assertLess(abs(cosine), 1)
+        self.assertNotIn("agreement", self.log("plain")[0])
+
     def test_one_level(self):
         self.train(changed(network={"agent": {"kind": "uniform"}},
                            training={"epochs": 1, "mixed_paths": 0}), "multi", images=200)
