@@ -44,18 +44,20 @@ def task_means(task, values):
     return np.array([values[task == name].mean() for name in np.unique(task)])
 
 
-class Uniform:
-    """Uniform levels of a backbone as a line through the mean costs of its levels."""
+class Line:
+    """Settings of one network as a line through their mean costs: between two of them, the mix that
+    has the cost asked for."""
 
-    def __init__(self, answers):
-        levels = sorted((s["level"], i) for i, s in enumerate(answers.settings)
-                        if s["by"] == "uniform")
-        self.index = [i for _, i in levels]
+    def __init__(self, answers, indices):
+        cost = {i: task_means(answers.task, answers.params[:, i]).mean() for i in indices}
+        # of equal costs the first
+        self.index = [i for k, i in enumerate(sorted(cost, key=cost.get))
+                      if cost[i] not in [cost[o] for o in sorted(cost, key=cost.get)[:k]]]
+        self.cost = [cost[i] for i in self.index]
         self.answers = answers
-        self.cost = [task_means(answers.task, answers.params[:, i]).mean() for i in self.index]
 
     def at(self, cost):
-        """Each record's chance of being right when levels are mixed to this mean cost."""
+        """Each record's chance of being right at this mean cost; beyond the ends, that there."""
         correct = self.answers.correct[:, self.index].astype(float)
         if cost <= self.cost[0]:
             return correct[:, 0]
@@ -65,6 +67,14 @@ class Uniform:
                 share = (cost - low) / (high - low)
                 return (1 - share) * correct[:, k - 1] + share * correct[:, k]
         return correct[:, -1]
+
+    def reaches(self, cost):
+        """Not beyond the cheap end, where nothing of it costs as little (2 % count as equal)."""
+        return cost >= 0.98 * self.cost[0]
+
+
+def uniform(answers):
+    return Line(answers, [i for i, s in enumerate(answers.settings) if s["by"] == "uniform"])
 
 
 def bootstrap(task, differences, draws=4000, seed=1):
@@ -82,13 +92,13 @@ def bootstrap(task, differences, draws=4000, seed=1):
     return task_means(task, differences).mean(), low, high
 
 
-def against(answers, setting, uniform):
-    """Per record of `answers`: right under the setting, minus right under uniform levels at the
-    same mean cost. Both must know the same images."""
-    place = {key: i for i, key in enumerate(uniform.answers.keys())}
+def against(answers, setting, line):
+    """Per record of `answers`: right under the setting, minus right on the line at the same mean
+    cost. Both must know the same images."""
+    place = {key: i for i, key in enumerate(line.answers.keys())}
     order = [place[key] for key in answers.keys()]
     cost = task_means(answers.task, answers.params[:, setting]).mean()
-    return answers.correct[:, setting] - uniform.at(cost)[order]
+    return answers.correct[:, setting] - line.at(cost)[order]
 
 
 def store_params(path):

@@ -44,7 +44,7 @@ BASE = {
 SCENARIO = {"title": "shoes and trousers", "targets": [3500, 6000], "thrifts": [0, 0.5, 1],
             "seeds": [1], "seeds_of": {"virtualnet": [1, 2], "shared": [1, 2]},
             "without": ["random-orders", "conv"]}
-ROWS = ["single", "multi", "packnet", "virtualnet", "agreeing-orders", "den", "shared"]
+ROWS = ["single", "multi", "packnet", "virtualnet", "agreeing-orders", "den", "task", "shared"]
 
 
 class Scripts(unittest.TestCase):
@@ -81,7 +81,7 @@ class Scripts(unittest.TestCase):
     def test_runs_once(self):
         self.assertEqual(self.first.returncode, 0, self.first.stderr)
         # two networks of one task, three densities, two seeds twice, and the row that two rest on
-        self.assertEqual(self.first.stdout.count("train  "), 2 + 1 + 1 + 2 + 1 + 3 + 2 + 1)
+        self.assertEqual(self.first.stdout.count("train  "), 2 + 1 + 1 + 2 + 1 + 3 + 1 + 2 + 1)
         again = self.run_rows(*ROWS)
         self.assertEqual((again.returncode, again.stdout), (0, ""))
         other = self.run_rows("multi", "--epochs", "2")
@@ -120,6 +120,7 @@ class Scripts(unittest.TestCase):
         self.assertRegex(found["Auto-VirtualNet, shared agent", "at most 6K"][10],
                          r"^[+-]\d+\.\d\d \([+-]\d+\.\d\d to [+-]\d+\.\d\d\)$")
         self.assertIn("random paths, each the same for every image", text)
+        self.assertIn("| row | paths | beyond task-wise | beyond the cascade 1:4 |", text)
         self.assertIn("| update compliance (cosine) | block 0 | block 1 |", text)
 
     def test_written_into_a_page(self):
@@ -133,7 +134,7 @@ class Scripts(unittest.TestCase):
             self.assertTrue(text.startswith("before\n<!-- begin tiny -->\n| row |"))
             self.assertTrue(text.endswith("<!-- end tiny -->\nafter\n"))
             self.assertNotIn("old", text)
-            self.assertEqual(text.count("| row |"), 1)
+            self.assertEqual(text.count("| row | paths | seeds |"), 1)
 
 
 class Numbers(unittest.TestCase):
@@ -147,18 +148,25 @@ class Numbers(unittest.TestCase):
         return a
 
     def test_uniform_levels_are_mixed_by_cost(self):
-        u = measure.Uniform(self.answers([[0, 1, 1], [0, 0, 1]], [100, 200, 400]))
+        u = measure.uniform(self.answers([[0, 1, 1], [0, 0, 1]], [100, 200, 400]))
         self.assertEqual(u.at(50).tolist(), [0, 0])
         self.assertEqual(u.at(125).tolist(), [0.25, 0])
         self.assertEqual(u.at(300).tolist(), [1, 0.5])
         self.assertEqual(u.at(500).tolist(), [1, 1])
+        self.assertTrue(u.reaches(99))
+        self.assertFalse(u.reaches(90))
+        # settings in any order, some of the same cost
+        u = measure.Line(self.answers([[1, 0, 0, 1], [1, 0, 1, 0]], [400, 100, 200, 200]),
+                         [3, 0, 1, 2])
+        self.assertEqual(u.cost, [100, 200, 400])
+        self.assertEqual(u.at(150).tolist(), [0.5, 0])
 
     def test_images_are_paired_by_name(self):
         one, other = self.answers([[1], [1], [0], [0]], [100]), self.answers([[1]] * 4, [100])
         for name in ("image", "task", "correct", "params"):
             setattr(other, name, getattr(other, name)[::-1])
         other.names = other.names[::-1]
-        difference = measure.against(one, 0, measure.Uniform(other))
+        difference = measure.against(one, 0, measure.uniform(other))
         self.assertEqual(difference.tolist(), [0, 0, -1, -1])
 
     def test_bootstrap(self):
