@@ -90,7 +90,7 @@ class Report(unittest.TestCase):
     def test_the_whole_page(self):
         page = self.report("--split", "test")
         self.assertEqual(list(page.text)[1:], ["curves", "budgets", "tasks", "levels", "images",
-                                               "training", "made"])
+                                               "agreement", "training", "made"])
         # every setting in two charts, but the lowest level where it lies far below
         marks = page.count("mark", "curves")
         self.assertIn(marks, (2 * SETTINGS, 2 * SETTINGS - 2))
@@ -98,9 +98,11 @@ class Report(unittest.TestCase):
         # three settings; both tasks and their mean
         cells = page.count("mark", "levels")
         self.assertEqual(cells, 3 * (trained.TASKS + 1) * trained.BLOCKS)
-        # three lines of accuracy, two of loss; reward and density
+        # three lines of accuracy, two of loss, two of agreement; reward and density
         self.assertEqual(page.count("mark", "training"),
-                         5 * EPOCHS["backbone"] + 2 * EPOCHS["agent"])
+                         7 * EPOCHS["backbone"] + 2 * EPOCHS["agent"])
+        # a pair of tasks, twice; two tasks by two blocks
+        self.assertEqual(page.count("mark", "agreement"), 2 + trained.TASKS * trained.BLOCKS)
         self.assertIn("the test split: 400 images", page.text[""])  # 200, for two tasks
         self.assertIn("400 images, run", page.text["images"])
         pictures = [a for tag, a, _ in page.elements if tag == "img"]
@@ -126,7 +128,7 @@ class Report(unittest.TestCase):
 
     def test_names_are_text(self):
         page = self.report()
-        for section in ("budgets", "tasks", "levels"):
+        for section in ("budgets", "tasks", "levels", "agreement"):
             self.assertIn(trained.TASK, page.text[section])
         self.assertIn(trained.CONFIG["name"], page.text[""])
         self.assertTrue(any(a["alt"].startswith(trained.LABEL)
@@ -249,7 +251,9 @@ class Report(unittest.TestCase):
         self.assertIn("40 steps", page.text["agreement"])
         self.assertIn("(-0.05)", page.text["agreement"])
         self.assertEqual(page.count("mark", "training"), 4)  # two curves of two epochs
-        self.assertNotIn("agreement", self.report().text)
+        with open(log, "w") as f:
+            f.write('{"phase": "backbone", "epoch": 1, "loss_full": 1}\n')
+        self.assertNotIn("agreement", self.report("--log", log).text)
         good = [[0.5, 0.5]] * 2
         for ucr, pairs, words in (([[0.5, 0.5]], good, "ucr"), ([[0.5]] * 2, good, "list of 2"),
                                   ([[2, 0]] * 2, good, "ucr[0][0]"), (good, [[1, 2]] * 2, "tasks"),

@@ -95,11 +95,12 @@ class ReportPage(unittest.TestCase):
                          ["file://" + self.page])
         self.assertEqual(page.value("document.documentElement.scrollWidth"), width)
         self.assertEqual(page.value("document.scripts.length"), 0)
-        # 15 settings in two charts, but perhaps the lowest; epochs' lines; 18 cells of levels
+        # 15 settings in two charts, but perhaps the lowest; lines over epochs; cells
         self.assertIn(page.value("document.querySelectorAll('#curves .mark').length"), (28, 30))
-        self.assertEqual(page.value("document.querySelectorAll('#training .mark').length"), 14)
+        self.assertEqual(page.value("document.querySelectorAll('#training .mark').length"), 18)
         self.assertEqual(page.value("document.querySelectorAll('#levels .mark').length"), 18)
-        self.assertEqual(page.value("document.querySelectorAll('svg.chart').length"), 6)
+        self.assertEqual(page.value("document.querySelectorAll('#agreement .mark').length"), 6)
+        self.assertEqual(page.value("document.querySelectorAll('svg.chart').length"), 8)
         self.assertGreaterEqual(page.value("document.images.length"), 12)
         self.assertEqual(page.value(BROKEN), 0)
         self.assertEqual(page.value(SPEECHLESS), 0)

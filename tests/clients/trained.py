@@ -32,7 +32,7 @@ CONFIG = {
          "labels": ["no", "yes"],
          "map": ["no", "no", "no", "no", "no", "yes", "no", "yes", "no", "yes"]}],
     "training": {"epochs": 2, "batch": 32, "rate": 0.05, "warmup_epochs": 0.5,
-                 "reestimate_images": 256},
+                 "reestimate_images": 256, "agreement_every": 4},
     "agent_training": {"rounds": 1, "epochs": 2, "batch": 32},
 }
 
