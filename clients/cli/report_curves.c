@@ -116,7 +116,7 @@ int report_curves(FILE *to, const struct report *r)
     report_section(to, "curves", "Accuracy against cost",
                    "A point is one way of choosing paths, over all images: one level in every "
                    "block, or the agent under a limit, or told to save. Cost is the mean of the "
-                   "paths, the agent’s own parameters included.");
+                   "paths, the agent’s own parameters included where it is asked.");
     fputs("<div class=\"pair\">\n", to);
     result = put_chart(to, r, VN_CURVE_PARAMS);
     if (!result)

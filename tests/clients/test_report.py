@@ -154,6 +154,19 @@ class Report(unittest.TestCase):
         again = self.report("--split", "test", "--evaluation", self.path("evaluation.json"))
         self.assertEqual(again.text["curves"], given.text["curves"])
 
+    def test_every_way_of_choosing_paths(self):
+        out, _ = self.run_cli("evaluate", self.store, "--json", "--quiet", "--limit-images", "100",
+                              "--cascade", "1:2", "--random", "2", "--budgets", "100%")
+        with open(self.path("many.json"), "w") as f:
+            f.write(out)
+        ways = [r["setting"]["by"] for r in json.loads(out)["rows"]]
+        page = self.report("--evaluation", self.path("many.json"))
+        self.assertEqual(set(ways), {"uniform", "shared", "cascade", "random", "path"})
+        drawn = 2 * (len(ways) - ways.count("path"))  # a path for every image is on no line
+        self.assertIn(page.count("mark", "curves"), (drawn, drawn - 2))
+        for word in ("cascade", "random agent", "uniform levels"):
+            self.assertIn(word, page.text["curves"])
+
     def test_evaluations_that_do_not_fit(self):
         out, _ = self.run_cli("evaluate", self.store, "--json", "--quiet", "--limit-images", "40")
         good = json.loads(out)
