@@ -217,6 +217,14 @@ const char *vn_cli_path(const uint32_t *levels, size_t n, char text[static VN_CL
     return text;
 }
 
+int vn_cli_take_count(const char *command, const char *option, const char *text, uint32_t max,
+                      uint32_t *ret)
+{
+    return vn_cli_u32(text, 1, max, ret)
+               ? 0
+               : vn_cli_usage(command, "--%s takes 1 to %u, not '%s'", option, max, text);
+}
+
 uint32_t vn_cli_processors(void)
 {
     cpu_set_t set;

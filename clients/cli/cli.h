@@ -77,6 +77,10 @@ int vn_cli_usage(const char *name, const char *format, ...) __attribute__((forma
 bool vn_cli_u32(const char *text, uint32_t min, uint32_t max, uint32_t *ret);
 bool vn_cli_number(const char *text, double min, double max, double *ret);
 
+/* An option that takes 1 .. max: 0, or VN_EXIT_USAGE after saying so. */
+int vn_cli_take_count(const char *command, const char *option, const char *text, uint32_t max,
+                      uint32_t *ret);
+
 /* Processors that this process may use. */
 uint32_t vn_cli_processors(void);
 

@@ -2,12 +2,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/meter.h"
 #include "clients/cli/cli.h"
 #include "clients/cli/evaluate_print.h"
 #include "clients/cli/evaluate_settings.h"
+#include "clients/cli/images.h"
 #include "train/evaluate.h"
 
 static const struct option options[] = {
@@ -21,15 +21,12 @@ static const struct option options[] = {
 };
 
 struct arguments {
-    const char *store, *config, *folder, *plot, *images;
+    struct vn_cli_images from;
+    const char *store, *plot, *images;
     struct vn_settings_wish wish;
-    enum vn_split split;
     uint32_t threads, limit_images;
     bool quiet, json;
 };
-
-static const char *const split_names[] = {
-    [VN_SPLIT_TRAIN] = "train", [VN_SPLIT_VALIDATION] = "validation", [VN_SPLIT_TEST] = "test"};
 
 /* --- the work --------------------------------------------------------------------------------- */
 
@@ -50,7 +47,7 @@ static int measure(const struct arguments *a, struct vn_store *store,
     r = vn_settings_read(&a->wish, planner, settings, &n);
     if (r)
         return r;
-    r = vn_corpus_load(config, a->folder, a->split, a->limit_images, &why, &corpus);
+    r = vn_corpus_load(config, a->from.folder, a->from.split, a->limit_images, &why, &corpus);
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_INPUT, NULL, why.text);
     vn_meter_start(&meter, "images/s", 0, a->quiet);
@@ -59,8 +56,8 @@ static int measure(const struct arguments *a, struct vn_store *store,
     vn_meter_end(&meter);
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_INPUT, NULL, why.text);
-    if (a->images &&
-        vn_evaluation_write_images(a->images, store->network, e, split_names[a->split], &why))
+    if (a->images && vn_evaluation_write_images(a->images, store->network, e,
+                                                vn_split_names[a->from.split], &why))
         return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, why.text);
     if (a->plot && (r = vn_evaluation_plot(a->plot, store->network, e, &why)))
         return vn_cli_sorry(a->json, VN_EXIT_SYSTEM, NULL, why.text);
@@ -79,35 +76,14 @@ static int run(const struct arguments *a)
 
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_INPUT, NULL, why.text);
-    r = a->config ? vn_train_config_load(a->config, a->folder, &why, &config)
-                  : vn_train_config_of_store(store->network, a->folder, &why, &config);
+    r = a->from.config ? vn_train_config_load(a->from.config, a->from.folder, &why, &config)
+                       : vn_train_config_of_store(store->network, a->from.folder, &why, &config);
     if (r)
         return vn_cli_sorry(a->json, VN_EXIT_INPUT, NULL, why.text);
     return measure(a, store, config);
 }
 
 /* --- command line ----------------------------------------------------------------------------- */
-
-/* --data names the configuration (a file) or the folder of the data sets; both may be given. */
-static void take_data(const char *value, struct arguments *a)
-{
-    struct stat st;
-
-    if (!stat(value, &st) && S_ISDIR(st.st_mode))
-        a->folder = value;
-    else
-        a->config = value;
-}
-
-static int take_split(const char *value, struct arguments *a)
-{
-    for (size_t i = 0; i < sizeof split_names / sizeof split_names[0]; i++)
-        if (!strcmp(value, split_names[i])) {
-            a->split = (enum vn_split)i;
-            return 0;
-        }
-    return vn_cli_usage("evaluate", "--split is validation, test or train, not '%s'", value);
-}
 
 static int take_cascade(const char *value, struct arguments *a)
 {
@@ -117,21 +93,14 @@ static int take_cascade(const char *value, struct arguments *a)
     return 0;
 }
 
-static int take_number(const char *name, const char *value, uint32_t max, uint32_t *ret)
-{
-    return vn_cli_u32(value, 1, max, ret)
-               ? 0
-               : vn_cli_usage("evaluate", "--%s takes 1 to %u, not '%s'", name, max, value);
-}
-
 static int take_option(int option, struct arguments *a)
 {
     switch (option) {
     case 'd':
-        take_data(optarg, a);
+        vn_cli_take_data(optarg, &a->from);
         return 0;
     case 's':
-        return take_split(optarg, a);
+        return vn_cli_take_split("evaluate", optarg, &a->from);
     case 'b':
         a->wish.budgets = optarg;
         return 0;
@@ -144,14 +113,14 @@ static int take_option(int option, struct arguments *a)
         a->wish.thresholds = optarg;
         return 0;
     case 'r':
-        return take_number("random", optarg, 400, &a->wish.random);
+        return vn_cli_take_count("evaluate", "random", optarg, 400, &a->wish.random);
     case 'i':
         a->images = optarg;
         return 0;
     case 't':
-        return take_number("threads", optarg, 64, &a->threads);
+        return vn_cli_take_count("evaluate", "threads", optarg, 64, &a->threads);
     case 'l':
-        return take_number("limit-images", optarg, UINT32_MAX, &a->limit_images);
+        return vn_cli_take_count("evaluate", "limit-images", optarg, UINT32_MAX, &a->limit_images);
     case 'p':
         a->plot = optarg;
         return 0;
@@ -168,7 +137,7 @@ static int take_option(int option, struct arguments *a)
 
 static int evaluate(int argc, char **argv)
 {
-    struct arguments a = {.split = VN_SPLIT_VALIDATION, .threads = vn_cli_processors()};
+    struct arguments a = {.from = {.split = VN_SPLIT_VALIDATION}, .threads = vn_cli_processors()};
     int option, code = 0;
 
     while (!code && (option = getopt_long(argc, argv, "", options, NULL)) >= 0)
@@ -178,7 +147,7 @@ static int evaluate(int argc, char **argv)
     if (argc - optind != 1)
         return vn_cli_usage("evaluate", "one store, not %d", argc - optind);
     a.store = argv[optind];
-    a.folder = vn_data_folder(a.folder);
+    a.from.folder = vn_data_folder(a.from.folder);
     return run(&a);
 }
 

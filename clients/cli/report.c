@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/meter.h"
 #include "clients/cli/cli.h"
 #include "clients/cli/evaluate_read.h"
+#include "clients/cli/images.h"
 
 #define GALLERY_IMAGES 1200 /* as many as show what the agent does; a second or two */
 
@@ -22,15 +22,13 @@ static const struct option options[] = {
 };
 
 struct arguments {
-    const char *store, *config, *folder, *log, *evaluation, *out;
+    struct vn_cli_images from;
+    const char *store, *log, *evaluation, *out;
     bool wants_data; /* --data was given: not finding it is an error */
-    enum vn_split split;
-    double thrift; /* below 0: chosen */
+    double thrift;   /* below 0: chosen */
     uint32_t threads, limit_images;
     bool quiet;
 };
-
-static const char *const split_names[] = {"train", "validation", "test", NULL};
 
 struct material { /* that the gallery borrows */
     struct vn_train_config *config;
@@ -48,17 +46,19 @@ static void describe_images(const struct arguments *a, const struct vn_corpus *c
     snprintf(r->evaluated, sizeof r->evaluated,
              "Accuracy is of the %s split: %llu images, each counted once for every task that it "
              "belongs to.",
-             split_names[a->split], n);
+             vn_split_names[a->from.split], n);
 }
 
 /* The data set of the store's configuration, or of another one. Outcomes as of their parts. */
 static int load_data(const struct arguments *a, struct report *r, struct vn_why *why,
                      struct material *m)
 {
-    int e = a->config ? vn_train_config_load(a->config, a->folder, why, &m->config)
-                      : vn_train_config_of_store(r->network, a->folder, why, &m->config);
+    int e = a->from.config ? vn_train_config_load(a->from.config, a->from.folder, why, &m->config)
+                           : vn_train_config_of_store(r->network, a->from.folder, why, &m->config);
 
-    return e ? e : vn_corpus_load(m->config, a->folder, a->split, a->limit_images, why, &m->corpus);
+    return e ? e
+             : vn_corpus_load(m->config, a->from.folder, a->from.split, a->limit_images, why,
+                              &m->corpus);
 }
 
 static int evaluate(const struct arguments *a, const struct material *m, struct report *r,
@@ -242,50 +242,22 @@ static int run(const struct arguments *a)
 
 /* --- command line ----------------------------------------------------------------------------- */
 
-static void take_data(const char *value, struct arguments *a)
+static int take_thrift(const char *value, struct arguments *a)
 {
-    struct stat st;
-
-    a->wants_data = true;
-    if (!stat(value, &st) && S_ISDIR(st.st_mode))
-        a->folder = value;
-    else
-        a->config = value;
-}
-
-static int take_split(const char *value, struct arguments *a)
-{
-    for (int i = 0; split_names[i]; i++)
-        if (!strcmp(value, split_names[i])) {
-            a->split = (enum vn_split)i;
-            return 0;
-        }
-    return vn_cli_usage("report", "--split is validation, test or train, not '%s'", value);
-}
-
-static int take_number(int option, const char *value, struct arguments *a)
-{
-    if (option == 'h')
-        return vn_cli_number(value, 0, 1, &a->thrift)
-                   ? 0
-                   : vn_cli_usage("report", "--thrift takes a number in 0 .. 1, not '%s'", value);
-    if (option == 't')
-        return vn_cli_u32(value, 1, 64, &a->threads)
-                   ? 0
-                   : vn_cli_usage("report", "--threads takes 1 to 64, not '%s'", value);
-    return vn_cli_u32(value, 1, UINT32_MAX, &a->limit_images)
+    return vn_cli_number(value, 0, 1, &a->thrift)
                ? 0
-               : vn_cli_usage("report", "--limit-images takes a number, not '%s'", value);
+               : vn_cli_usage("report", "--thrift takes a number in 0 .. 1, not '%s'", value);
 }
 
 static int take_option(int option, struct arguments *a)
 {
     switch (option) {
     case 'd':
-        take_data(optarg, a);
+        a->wants_data = true;
+        vn_cli_take_data(optarg, &a->from);
         return 0;
     case 's':
-        return take_split(optarg, a);
+        return vn_cli_take_split("report", optarg, &a->from);
     case 'l':
         a->log = optarg;
         return 0;
@@ -299,9 +271,11 @@ static int take_option(int option, struct arguments *a)
         a->quiet = true;
         return 0;
     case 'h':
+        return take_thrift(optarg, a);
     case 't':
+        return vn_cli_take_count("report", "threads", optarg, 64, &a->threads);
     case 'n':
-        return take_number(option, optarg, a);
+        return vn_cli_take_count("report", "limit-images", optarg, UINT32_MAX, &a->limit_images);
     default:
         return VN_EXIT_USAGE;
     }
@@ -309,7 +283,7 @@ static int take_option(int option, struct arguments *a)
 
 static int report(int argc, char **argv)
 {
-    struct arguments a = {.split = VN_SPLIT_VALIDATION,
+    struct arguments a = {.from = {.split = VN_SPLIT_VALIDATION},
                           .threads = vn_cli_processors(),
                           .thrift = -1,
                           .out = "report.html"};
@@ -322,7 +296,7 @@ static int report(int argc, char **argv)
     if (argc - optind != 1)
         return vn_cli_usage("report", "one store, not %d", argc - optind);
     a.store = argv[optind];
-    a.folder = vn_data_folder(a.folder);
+    a.from.folder = vn_data_folder(a.from.folder);
     return run(&a);
 }
 

@@ -102,13 +102,6 @@ static int take_seed(struct arguments *a, const char *text)
     return 0;
 }
 
-static int take_number(const char *name, const char *text, uint32_t max, uint32_t *ret)
-{
-    return vn_cli_u32(text, 1, max, ret)
-               ? 0
-               : vn_cli_usage("train", "--%s takes 1 to %u, not '%s'", name, max, text);
-}
-
 static int take_option(int option, struct arguments *a)
 {
     switch (option) {
@@ -126,9 +119,9 @@ static int take_option(int option, struct arguments *a)
     case 's':
         return take_seed(a, optarg);
     case 't':
-        return take_number("threads", optarg, 256, &a->run.threads);
+        return vn_cli_take_count("train", "threads", optarg, 256, &a->run.threads);
     case 'l':
-        return take_number("limit-images", optarg, UINT32_MAX, &a->run.limit_images);
+        return vn_cli_take_count("train", "limit-images", optarg, UINT32_MAX, &a->run.limit_images);
     case 'r':
         a->run.resume = true;
         return 0;
