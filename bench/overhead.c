@@ -1,13 +1,18 @@
 /* What the socket costs: the same request over a daemon's socket and as a call in this process, and
- * a bare echo of the same bytes by an epoll loop in another process, in turns.
+ * an echo of the same bytes by an epoll loop in another process, in turns: one that answers at once,
+ * and one that is busy for as long as a call takes and then answers, on another processor than the
+ * asking one's. What a round trip to the second takes beyond that time is the least that any server
+ * costs whose processor is not the client's: each finds its own asleep.
  *
  *     overhead SOCKET STORE LEVEL,LEVEL,... ROUNDS CALLS
  *
  * Prints JSON: for each of "daemon", "local" and "echo" the percentiles of all durations; "over":
- * those of a round trip beyond the median call of its own round; "compute": what the daemon's
- * answers say that the run took, where caches and clocks are the other core's. In nanoseconds. */
+ * those of a round trip beyond the median call of its own round; "floor": those of the busy echo's
+ * beyond its time; "compute": what the daemon's answers say that the run took, where caches and
+ * clocks are the other core's. In nanoseconds. */
 #include <errno.h>
 #include <math.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,16 +33,17 @@ enum { WARM = 20, CALLS_MAX = 100000 };
 struct bench {
     struct local local;
     struct vn_buffer request, answer;
-    int daemon_fd, echo_fd;
+    int daemon_fd, echo_fd, busy_fd;
+    uint64_t busy_ns;
     unsigned rounds, calls;
     /* (rounds, calls) nanoseconds */
-    double *daemon, *in_process, *echo, *over, *compute;
+    double *daemon, *in_process, *echo, *over, *compute, *floor;
 };
 
-/* --- the bare echo ---------------------------------------------------------------------------- */
+/* --- echoes ----------------------------------------------------------------------------------- */
 
 /* Takes requests of so many bytes, sends answers of so many, until the other end is closed. */
-static void echo_loop(int fd, size_t request, size_t answer)
+static void echo_loop(int fd, size_t request, size_t answer, uint64_t busy_ns)
 {
     struct epoll_event event = {.events = EPOLLIN};
     int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -55,13 +61,31 @@ static void echo_loop(int fd, size_t request, size_t answer)
         if (have < request)
             continue;
         have -= request;
+        for (uint64_t end = vn_now_ns() + busy_ns; vn_now_ns() < end;)
+            ;
         if (talk_send(fd, bytes, answer))
             return;
     }
 }
 
-/* A process with the loop, at the other end of *ret_fd. */
-static pid_t echo_start(size_t request, size_t answer, int *ret_fd)
+/* This process to one of the processors it may use: the first, or the last. */
+static void settle(bool last)
+{
+    cpu_set_t may, one;
+
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof may, &may) < 0)
+        return;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &may) && (last || !CPU_COUNT(&one))) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+        }
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+/* A process with the loop, at the other end of *ret_fd; a busy one keeps to the last processor. */
+static pid_t echo_start(size_t request, size_t answer, uint64_t busy_ns, int *ret_fd)
 {
     int fds[2];
     pid_t pid;
@@ -72,7 +96,9 @@ static pid_t echo_start(size_t request, size_t answer, int *ret_fd)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(fds[0]);
-        echo_loop(fds[1], request, answer);
+        if (busy_ns)
+            settle(true);
+        echo_loop(fds[1], request, answer, busy_ns);
         _exit(0);
     }
     close(fds[1]);
@@ -80,13 +106,13 @@ static pid_t echo_start(size_t request, size_t answer, int *ret_fd)
     return pid;
 }
 
-static int echo_once(struct bench *b, size_t answer)
+static int echo_once(struct bench *b, int fd, size_t answer)
 {
     uint8_t bytes[65536];
-    int r = talk_send(b->echo_fd, vn_buffer_head(&b->request), vn_buffer_used(&b->request));
+    int r = talk_send(fd, vn_buffer_head(&b->request), vn_buffer_used(&b->request));
 
     while (!r && answer) {
-        ssize_t n = recv(b->echo_fd, bytes, answer, 0);
+        ssize_t n = recv(fd, bytes, answer, 0);
 
         if (n <= 0)
             return -ECONNRESET;
@@ -120,7 +146,7 @@ static double median(const double *x, unsigned n)
     return sorted[n / 2];
 }
 
-enum kind { LOCAL, DAEMON, ECHO_BARE };
+enum kind { LOCAL, DAEMON, ECHO_BARE, ECHO_BUSY };
 
 static int once(struct bench *b, enum kind kind, size_t answer)
 {
@@ -130,7 +156,7 @@ static int once(struct bench *b, enum kind kind, size_t answer)
     case DAEMON:
         return daemon_once(b);
     default:
-        return echo_once(b, answer);
+        return echo_once(b, kind == ECHO_BARE ? b->echo_fd : b->busy_fd, answer);
     }
 }
 
@@ -166,6 +192,19 @@ static int block(struct bench *b, enum kind kind, size_t answer, double *ret_ns,
     return 0;
 }
 
+/* Answers of the busy echo, asked from the first processor. */
+static int floor_block(struct bench *b, size_t answer, double *ret_ns)
+{
+    cpu_set_t before;
+    int r;
+
+    sched_getaffinity(0, sizeof before, &before);
+    settle(false);
+    r = block(b, ECHO_BUSY, answer, ret_ns, NULL);
+    sched_setaffinity(0, sizeof before, &before);
+    return r;
+}
+
 static int all_rounds(struct bench *b, size_t answer)
 {
     for (unsigned round = 0; round < b->rounds; round++) {
@@ -175,11 +214,14 @@ static int all_rounds(struct bench *b, size_t answer)
 
         if ((r = block(b, LOCAL, answer, b->in_process + at, NULL)) ||
             (r = block(b, DAEMON, answer, b->daemon + at, b->compute + at)) ||
-            (r = block(b, ECHO_BARE, answer, b->echo + at, NULL)))
+            (r = block(b, ECHO_BARE, answer, b->echo + at, NULL)) ||
+            (r = floor_block(b, answer, b->floor + at)))
             return r;
         middle = median(b->in_process + at, b->calls);
-        for (unsigned i = 0; i < b->calls; i++)
+        for (unsigned i = 0; i < b->calls; i++) {
             b->over[at + i] = b->daemon[at + i] - middle;
+            b->floor[at + i] -= (double)b->busy_ns;
+        }
     }
     return 0;
 }
@@ -206,13 +248,14 @@ static int set_up(struct bench *b, char **args)
     if (!b->rounds || b->rounds > 1000 || !b->calls || b->calls > CALLS_MAX)
         return -EINVAL;
     all = (size_t)b->rounds * b->calls;
-    b->daemon = calloc(5 * all, sizeof *b->daemon);
+    b->daemon = calloc(6 * all, sizeof *b->daemon);
     if (!b->daemon)
         return -ENOMEM;
     b->in_process = b->daemon + all;
     b->echo = b->in_process + all;
     b->over = b->echo + all;
     b->compute = b->over + all;
+    b->floor = b->compute + all;
     vn_buffer_init(&b->request, VN_FRAME_MAX);
     vn_buffer_init(&b->answer, VN_FRAME_MAX);
     if ((r = talk_request(&b->request, levels, n)))
@@ -249,22 +292,36 @@ static int same_answer(struct bench *b)
     return r;
 }
 
+/* Starts the echoes, the busy one for as long as a call takes now, runs all rounds, ends them. */
+static int with_echoes(struct bench *b, size_t answer)
+{
+    const size_t request = vn_buffer_used(&b->request);
+    pid_t echo, busy;
+    int r = block(b, LOCAL, answer, b->in_process, NULL);
+
+    if (r)
+        return r;
+    b->busy_ns = (uint64_t)median(b->in_process, b->calls);
+    echo = echo_start(request, answer, 0, &b->echo_fd);
+    busy = echo_start(request, answer, b->busy_ns, &b->busy_fd);
+    r = echo < 0 || busy < 0 ? -EAGAIN : all_rounds(b, answer);
+    close(b->echo_fd);
+    close(b->busy_fd);
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+    return r;
+}
+
 static int measure(struct bench *b)
 {
     const size_t all = (size_t)b->rounds * b->calls;
     size_t answer;
-    pid_t pid;
     int r = same_answer(b);
 
     if (r)
         return r;
     answer = vn_buffer_used(&b->answer);
-    pid = echo_start(vn_buffer_used(&b->request), answer, &b->echo_fd);
-    if (pid < 0)
-        return -errno;
-    r = all_rounds(b, answer);
-    close(b->echo_fd);
-    waitpid(pid, NULL, 0);
+    r = with_echoes(b, answer);
     if (r)
         return r;
     printf("{\"request_bytes\": %zu, \"answer_bytes\": %zu, ", vn_buffer_used(&b->request), answer);
@@ -272,6 +329,7 @@ static int measure(struct bench *b)
     print("daemon", b->daemon, all, ", ");
     print("echo", b->echo, all, ", ");
     print("over", b->over, all, ", ");
+    print("floor", b->floor, all, ", ");
     print("compute", b->compute, all, "}\n");
     return 0;
 }

@@ -115,11 +115,34 @@ static void recolor(enum vn_color color, uint32_t from, float v[3])
     }
 }
 
-void vn_image_preprocess(const struct vn_input *input, const struct vn_image *image, float *ret)
+static float normalise(const struct vn_input *input, uint32_t channel, float value)
+{
+    return (value / 255.0f - input->mean[channel]) / input->std[channel];
+}
+
+/* Pixels as they are: each byte has one result, channel by channel. */
+static void look_up(const struct vn_input *input, struct part p, const uint8_t *pixels,
+                    size_t stride, uint32_t channels, float *ret)
+{
+    const uint32_t first = input->color == VN_COLOR_BGR ? 2 : 0;
+    float of_byte[3][256];
+
+    for (uint32_t c = 0; c < channels; c++)
+        for (uint32_t v = 0; v < 256; v++)
+            of_byte[c][v] = normalise(input, c, (float)v);
+    for (uint32_t y = 0; y < p.height; y++) {
+        const uint8_t *from = pixels + (p.y + y) * stride + (size_t)p.x * channels;
+
+        for (uint32_t x = 0; x < p.width; x++, from += channels)
+            for (uint32_t c = 0; c < channels; c++)
+                *ret++ = of_byte[c][from[first ? first - c : c]];
+    }
+}
+
+static void interpolate(const struct vn_input *input, struct part p, const struct vn_image *image,
+                        size_t stride, float *ret)
 {
     const uint32_t from = image_channels(image), to = vn_color_channels(input->color);
-    const size_t stride = image->stride ? image->stride : (size_t)image->width * from;
-    const struct part p = crop(input, image);
     struct tap columns[VN_SIDE_MAX];
 
     for (uint32_t x = 0; x < input->width; x++)
@@ -135,7 +158,20 @@ void vn_image_preprocess(const struct vn_input *input, const struct vn_image *im
             sample(above, below, row.share, columns[x], from, v);
             recolor(input->color, from, v);
             for (uint32_t c = 0; c < to; c++)
-                ret[c] = (v[c] / 255.0f - input->mean[c]) / input->std[c];
+                ret[c] = normalise(input, c, v[c]);
         }
     }
+}
+
+void vn_image_preprocess(const struct vn_input *input, const struct vn_image *image, float *ret)
+{
+    const uint32_t channels = image_channels(image);
+    const size_t stride = image->stride ? image->stride : (size_t)image->width * channels;
+    const struct part p = crop(input, image);
+
+    if (p.width == input->width && p.height == input->height &&
+        channels == vn_color_channels(input->color))
+        look_up(input, p, image->pixels, stride, channels, ret);
+    else
+        interpolate(input, p, image, stride, ret);
 }

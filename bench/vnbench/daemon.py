@@ -27,7 +27,8 @@ def overhead(context):
     context.say("%-28s%10s%10s%10s" % ("us", "p50", "p90", "p99"))
     for key, title in (("local", "call in the same process"), ("daemon", "round trip"),
                        ("over", "round trip beyond a call"),
-                       ("compute", "the run, says the daemon"), ("echo", "bare epoll echo")):
+                       ("compute", "the run, says the daemon"), ("echo", "bare epoll echo"),
+                       ("floor", "busy epoll echo beyond its time")):
         context.say("%-28s" % title + "".join("%10.1f" % (found[key][p] / 1e3)
                                               for p in ("p50", "p90", "p99")))
     return found

@@ -171,7 +171,9 @@ def of_daemon(found, _):
         for key, title in (("local", "call"), ("daemon", "round trip"),
                            ("over", "round trip beyond the median call"),
                            ("compute", "the run alone, as the daemon's answer says"),
-                           ("echo", "bare epoll echo of the same bytes"))])
+                           ("echo", "bare epoll echo of the same bytes"),
+           ("floor", "an echo on another processor that is busy for as long as the call, beyond "
+                     "that time: the least that a server costs there"))])
     lines += ["",
               "Throughput with as many workers as cores, every client with one request on its "
               "way; client and daemon share the cores. In brackets: of what the engine does with "

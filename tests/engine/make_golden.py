@@ -25,6 +25,9 @@ CASES = [
     ("gray_to_bgr", (6, 5, 1, 2), (5, 4, "bgr", "none")),
     ("rgb_to_gray", (6, 5, 3, 0), (5, 4, "gray", "none")),
     ("rgb_to_bgr", (6, 5, 3, 0), (5, 4, "bgr", "none")),
+    ("same_bgr", (5, 4, 3, 2), (5, 4, "bgr", "none")),
+    ("same_after_crop", (9, 4, 3, 0), (5, 4, "rgb", "center")),
+    ("same_gray", (4, 7, 1, 3), (4, 5, "gray", "center")),
 ]
 MEAN, STD = [0.5, 0.4, 0.3], [0.25, 0.2, 0.3]
 
