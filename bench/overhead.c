@@ -1,8 +1,8 @@
 /* What the socket costs: the same request over a daemon's socket and as a call in this process, and
- * an echo of the same bytes by an epoll loop in another process, in turns: one that answers at once,
- * and one that is busy for as long as a call takes and then answers, on another processor than the
- * asking one's. What a round trip to the second takes beyond that time is the least that any server
- * costs whose processor is not the client's: each finds its own asleep.
+ * an echo of the same bytes by an epoll loop in another process, in turns: one that answers at
+ * once, and one that is busy for as long as a call takes and then answers, on another processor
+ * than the asking one's. What a round trip to the second takes beyond that time is the least that
+ * any server costs whose processor is not the client's: each finds its own asleep.
  *
  *     overhead SOCKET STORE LEVEL,LEVEL,... ROUNDS CALLS
  *
