@@ -253,13 +253,59 @@ static void share(struct direct *d)
     vn_pool_run(d->r->pool, d->items, run_item, d);
 }
 
+/* --- narrow parts ----------------------------------------------------------------------------- */
+
+#define JOIN_FLOATS 32768 /* of weights, more than which are read where they lie */
+
+static size_t zeros(const struct vn_conv *c)
+{
+    return (size_t)c->k * c->ci > c->co ? (size_t)c->k * c->ci : c->co;
+}
+
+/* Weights with scale and bias; 0: too many. */
+static size_t joined(const struct vn_conv *c)
+{
+    const size_t weights = (size_t)c->k * c->k * c->ci * c->co;
+
+    return weights <= JOIN_FLOATS ? weights + 2 * (size_t)c->co : 0;
+}
+
+/* Parts that do not fill a tile's columns are copied side by side, so that they share it: tiles of
+ * half the columns take as long. */
+static bool worth_joining(const struct vn_kernels *k, const struct vn_conv *c,
+                          const struct vn_conv_run *r)
+{
+    return r->split == VN_CONV_OUTPUTS && r->n_parts > 1 && joined(c) &&
+           c->co / r->n_parts < 2 * k->taps->width[0]->lanes;
+}
+
+static struct vn_conv_part join(const struct vn_conv *c, const struct vn_conv_run *r, float *to)
+{
+    const uint32_t columns = c->co / r->n_parts, rows = c->k * c->k * c->ci;
+    float *scale = to + (size_t)rows * c->co, *bias = scale + c->co;
+
+    for (uint32_t p = 0; p < r->n_parts; p++) {
+        const struct vn_conv_part *part = &r->parts[p];
+        const size_t first = (size_t)p * columns;
+
+        for (uint32_t i = 0; i < rows; i++)
+            for (uint32_t o = 0; o < columns; o++)
+                to[(size_t)i * c->co + first + o] = part->weight[(size_t)i * columns + o];
+        memcpy(scale + first, part->scale, columns * sizeof *scale);
+        memcpy(bias + first, part->bias, columns * sizeof *bias);
+    }
+    return (struct vn_conv_part){to, scale, bias};
+}
+
 void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
                     const struct vn_conv_run *r)
 {
+    struct vn_conv_run run = *r;
+    struct vn_conv_part all;
     struct direct d = {
         .kernels = k->taps,
         .c = c,
-        .r = r,
+        .r = &run,
         .ho = vn_conv_side(c->h, c->stride),
         .wo = vn_conv_side(c->w, c->stride),
         .zeros = r->work,
@@ -267,14 +313,19 @@ void vn_direct_conv(const struct vn_kernels *k, const struct vn_conv *c,
 
     vn_conv_assert(c, r);
     assert(c->k <= VN_KERNEL_MAX);
-    memset(r->work, 0, vn_direct_work(c, 1) * sizeof *r->work);
+    memset(r->work, 0, zeros(c) * sizeof *r->work);
+    if (worth_joining(k, c, r)) {
+        all = join(c, r, r->work + zeros(c));
+        run.parts = &all;
+        run.n_parts = 1;
+    }
     share(&d);
 }
 
 size_t vn_direct_work(const struct vn_conv *c, uint32_t threads)
 {
     (void)threads;
-    return (size_t)c->k * c->ci > c->co ? (size_t)c->k * c->ci : c->co;
+    return zeros(c) + joined(c);
 }
 
 #define DIRECT(isa)                                                                                \
