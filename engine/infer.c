@@ -94,14 +94,15 @@ static int conv_features(struct inference *i, float *features)
 /* The lowest path of the backbone looks at the image; its answer may be the last word. */
 static int shared_features(struct inference *i, const struct vn_plan *probe, float *features)
 {
+    const uint32_t pooled = vn_agent_pooled(i->network);
     float probabilities[VN_LABELS_MAX];
-    int r = run(i, probe, features);
+    int r = run(i, probe, pooled ? features : NULL);
 
     if (r)
         return r;
     memcpy(probabilities, i->ret->probabilities, i->task->n_labels * sizeof probabilities[0]);
     vn_softmax(probabilities, i->task->n_labels);
-    vn_agent_confidence(probabilities, i->task->n_labels, features + vn_network_width(i->network));
+    vn_agent_confidence(probabilities, i->task->n_labels, features + pooled);
     return 0;
 }
 

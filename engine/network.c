@@ -95,13 +95,18 @@ void vn_network_of_agent(const struct vn_network *n, struct vn_network *ret_trun
     *ret_trunk = trunk;
 }
 
+uint32_t vn_agent_pooled(const struct vn_network *n)
+{
+    return n->agent.kind == VN_AGENT_SHARED && n->agent.pooled ? vn_network_width(n) : 0;
+}
+
 uint32_t vn_agent_features(const struct vn_network *n)
 {
     switch (n->agent.kind) {
     case VN_AGENT_CONV:
         return n->agent.width;
     case VN_AGENT_SHARED:
-        return vn_network_width(n) + VN_AGENT_CONFIDENCE;
+        return vn_agent_pooled(n) + VN_AGENT_CONFIDENCE;
     case VN_AGENT_UNIFORM:
     case VN_AGENT_TASK:
         break;

@@ -109,6 +109,7 @@ struct vn_agent {
     uint32_t stem_kernel; /* conv: as for an input */
     uint32_t stem_stride;
     uint32_t width; /* conv: trunk and hidden width of its three blocks (strides 1, 2, 1) */
+    bool pooled;    /* shared: it sees the pooled trunk beside the confidence */
 };
 
 struct vn_network {
@@ -163,10 +164,11 @@ static inline uint32_t vn_strided(uint32_t side, uint32_t stride)
 void vn_network_of_agent(const struct vn_network *n, struct vn_network *ret_trunk);
 
 /* Policy network (kinds other than uniform): features F, then fc1, ReLU, fc2.
- * F of image features: 0 (task), trunk width (conv), backbone width + VN_AGENT_CONFIDENCE. */
+ * F of image features: 0 (task), trunk width (conv), [backbone width +] VN_AGENT_CONFIDENCE. */
 #define VN_AGENT_CONFIDENCE 3 /* of vn_agent_confidence */
 #define VN_AGENT_WISHES 2     /* budget and thrift */
 uint32_t vn_agent_features(const struct vn_network *n);
+uint32_t vn_agent_pooled(const struct vn_network *n); /* of these, how many are the pooled trunk */
 static inline uint32_t vn_agent_inputs(const struct vn_network *n)
 {
     return vn_agent_features(n) + n->agent.embedding + VN_AGENT_WISHES;

@@ -316,7 +316,7 @@ static const char *const agent_keys[][7] = {
     [VN_AGENT_UNIFORM] = {"kind"},
     [VN_AGENT_TASK] = {"kind", "embedding", "hidden"},
     [VN_AGENT_CONV] = {"kind", "embedding", "hidden", "stem_kernel", "stem_stride", "width"},
-    [VN_AGENT_SHARED] = {"kind", "embedding", "hidden", "probe_level"},
+    [VN_AGENT_SHARED] = {"kind", "embedding", "hidden", "probe_level", "pooled"},
 };
 
 static struct vn_agent agent_defaults(enum vn_agent_kind kind, uint32_t groups)
@@ -327,8 +327,10 @@ static struct vn_agent agent_defaults(enum vn_agent_kind kind, uint32_t groups)
         a.embedding = 8;
         a.hidden = 32;
     }
-    if (kind == VN_AGENT_SHARED)
+    if (kind == VN_AGENT_SHARED) {
         a.probe_level = 1;
+        a.pooled = true;
+    }
     if (kind == VN_AGENT_CONV) {
         a.stem_kernel = 5;
         a.stem_stride = 4;
@@ -353,6 +355,7 @@ static int read_agent(const struct vn_json_at *at, uint32_t groups, struct vn_ag
     if ((r = vn_json_u32(at, "embedding", may, 1, VN_AGENT_EMBEDDING_MAX, &a.embedding)) ||
         (r = vn_json_u32(at, "hidden", may, 1, VN_AGENT_HIDDEN_MAX, &a.hidden)) ||
         (r = vn_json_u32(at, "probe_level", may, 0, groups, &a.probe_level)) ||
+        (r = vn_json_bool(at, "pooled", may, &a.pooled)) ||
         (r = vn_json_u32(at, "stem_stride", may, 1, VN_STEM_STRIDE_MAX, &a.stem_stride)) ||
         (r = vn_json_u32(at, "width", may, 1, VN_AGENT_WIDTH_MAX, &a.width)))
         return r;

@@ -107,8 +107,10 @@ static json_t *agent_to_json(const struct vn_agent *a)
         json = with_key(json, "embedding", json_integer(a->embedding));
         json = with_key(json, "hidden", json_integer(a->hidden));
     }
-    if (a->kind == VN_AGENT_SHARED)
+    if (a->kind == VN_AGENT_SHARED) {
         json = with_key(json, "probe_level", json_integer(a->probe_level));
+        json = with_key(json, "pooled", json_boolean(a->pooled));
+    }
     if (a->kind == VN_AGENT_CONV) {
         json = with_key(json, "stem_kernel", json_integer(a->stem_kernel));
         json = with_key(json, "stem_stride", json_integer(a->stem_stride));

@@ -103,7 +103,7 @@ static void probe(struct vn_trainer *t, uint32_t input, uint32_t n)
     const struct vn_network *net = t->config->network;
     struct vn_search *s = t->search;
     struct vn_batch *b = &t->batch;
-    uint32_t width = vn_network_width(net);
+    const uint32_t width = vn_network_width(net), pooled = vn_agent_pooled(net);
 
     for (uint32_t r = 0; r < n; r++)
         vn_row_uniform(b, r, vn_network_blocks(net), net->agent.probe_level);
@@ -114,9 +114,9 @@ static void probe(struct vn_trainer *t, uint32_t input, uint32_t n)
         float *p = b->logits + (size_t)r * b->labels_stride;
         uint32_t labels = net->tasks[b->task[r]].n_labels;
 
-        memcpy(f, b->pooled + (size_t)r * width, width * sizeof *f);
+        memcpy(f, b->pooled + (size_t)r * width, pooled * sizeof *f);
         vn_softmax(p, labels);
-        vn_agent_confidence(p, labels, f + width);
+        vn_agent_confidence(p, labels, f + pooled);
     }
 }
 

@@ -112,4 +112,5 @@ Test(agent, policy)
     check_policy("{\"kind\":\"task\"}");
     check_policy("{\"kind\":\"conv\",\"width\":5,\"hidden\":7}");
     check_policy("{\"kind\":\"shared\",\"embedding\":3}");
+    check_policy("{\"kind\":\"shared\",\"pooled\":false}");
 }

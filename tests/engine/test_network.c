@@ -122,18 +122,21 @@ Test(network, agent_defaults)
         const char *text;
         struct vn_agent agent;
     } cases[] = {
-        {"{\"kind\":\"uniform\"}", {VN_AGENT_UNIFORM, 0, 0, 0, 0, 0, 0}},
-        {"{\"kind\":\"task\"}", {VN_AGENT_TASK, 8, 32, 0, 0, 0, 0}},
-        {"{\"kind\":\"conv\"}", {VN_AGENT_CONV, 8, 32, 0, 5, 4, 8}},
-        {"{\"kind\":\"shared\"}", {VN_AGENT_SHARED, 8, 32, 1, 0, 0, 0}},
-        {"{\"kind\":\"shared\",\"probe_level\":0}", {VN_AGENT_SHARED, 8, 32, 0, 0, 0, 0}},
+        {"{\"kind\":\"uniform\"}", {VN_AGENT_UNIFORM, 0, 0, 0, 0, 0, 0, false}},
+        {"{\"kind\":\"task\"}", {VN_AGENT_TASK, 8, 32, 0, 0, 0, 0, false}},
+        {"{\"kind\":\"conv\"}", {VN_AGENT_CONV, 8, 32, 0, 5, 4, 8, false}},
+        {"{\"kind\":\"shared\"}", {VN_AGENT_SHARED, 8, 32, 1, 0, 0, 0, true}},
+        {"{\"kind\":\"shared\",\"probe_level\":0,\"pooled\":false}",
+         {VN_AGENT_SHARED, 8, 32, 0, 0, 0, 0, false}},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct net_spec spec = {.agent = cases[i].text};
         _cleanup_(vn_network_freep) struct vn_network *n = spec_network(&spec);
 
-        cr_assert_eq(memcmp(&n->agent, &cases[i].agent, sizeof n->agent), 0, "%s", cases[i].text);
+        cr_assert_eq(memcmp(&n->agent, &cases[i].agent, offsetof(struct vn_agent, pooled)), 0, "%s",
+                     cases[i].text);
+        cr_assert_eq(n->agent.pooled, cases[i].agent.pooled, "%s", cases[i].text);
     }
 }
 
@@ -192,6 +195,7 @@ static const struct violation {
      "\"kind\":\"task\"",
      {"agent.", "unknown key", "kind, embedding, hidden"}},
     {"\"kind\":\"conv\"", "\"kind\":\"conv\",\"probe_level\":1", {"agent.probe_level", "unknown"}},
+    {"\"kind\":\"conv\"", "\"kind\":\"conv\",\"pooled\":true", {"agent.pooled", "unknown"}},
     {"\"kind\":\"conv\",", "", {"agent", "\"kind\" is missing"}},
     {"\"embedding\":3", "\"embedding\":65", {"agent.embedding", "1 to 64"}},
     {"\"hidden\":9", "\"hidden\":1025", {"agent.hidden", "1 to 1024"}},
@@ -277,7 +281,10 @@ Test(network, work)
     cr_assert_eq(vn_work_agent(n, 1), 0);
     n->agent.kind = VN_AGENT_SHARED;
     n->agent.probe_level = 2;
+    n->agent.pooled = true;
     cr_assert_eq(vn_work_agent(n, 1), vn_work_uniform(n, 1, 2) + 9 * (16 + 3 + 3 + 2 + 15));
+    n->agent.pooled = false;
+    cr_assert_eq(vn_work_agent(n, 1), vn_work_uniform(n, 1, 2) + 9 * (3 + 3 + 2 + 15));
 }
 
 Test(network, cyclic_order)

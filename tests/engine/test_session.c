@@ -328,10 +328,12 @@ static void check_answer(struct subject *s, const struct vn_image *image,
     cr_assert_eq(memcmp(logits, found->probabilities, t->n_labels * sizeof(float)), 0);
 }
 
-static const char *const agents[] = {"{\"kind\":\"uniform\"}", "{\"kind\":\"task\"}",
+static const char *const agents[] = {"{\"kind\":\"uniform\"}",
+                                     "{\"kind\":\"task\"}",
                                      "{\"kind\":\"conv\",\"width\":5,\"stem_stride\":2}",
                                      "{\"kind\":\"shared\"}",
-                                     "{\"kind\":\"shared\",\"probe_level\":0}"};
+                                     "{\"kind\":\"shared\",\"probe_level\":0}",
+                                     "{\"kind\":\"shared\",\"pooled\":false}"};
 #define N_AGENTS (sizeof agents / sizeof agents[0])
 
 static struct vn_policy policy_of(const struct vn_store *s)
@@ -355,7 +357,8 @@ static void expect_shared(struct subject *s, const struct vn_image *image, uint6
     vn_image_preprocess(&n->inputs[0], image, vn_session_image(s->session, 0));
     cr_assert_eq(vn_session_run(s->session, ret, NULL, logits, features), 0);
     vn_softmax(logits, n->tasks[0].n_labels);
-    vn_agent_confidence(logits, n->tasks[0].n_labels, features + vn_network_width(n));
+    vn_agent_confidence(logits, n->tasks[0].n_labels,
+                        features + (n->agent.pooled ? vn_network_width(n) : 0));
     vn_policy_scores(n, &policy, 0, features,
                      vn_agent_budget_input(p, 0, VN_PLAN_BYTES, limit, image->length), 0.5f, work,
                      scores);
