@@ -14,6 +14,11 @@ void vn_log_set_level(enum vn_log_level level)
     atomic_store(&max_level, (int)level);
 }
 
+bool vn_log_wants(enum vn_log_level level)
+{
+    return (int)level <= atomic_load(&max_level);
+}
+
 void vn_log(enum vn_log_level level, const char *format, ...)
 {
     char line[LINE_MAX_BYTES];
@@ -21,7 +26,7 @@ void vn_log(enum vn_log_level level, const char *format, ...)
     size_t n;
     va_list ap;
 
-    if ((int)level > atomic_load(&max_level))
+    if (!vn_log_wants(level))
         return;
     if (!isatty(STDERR_FILENO))
         prefix = snprintf(line, sizeof line, "<%d>", (int)level);

@@ -3,6 +3,8 @@
  * cannot be written is dropped, never waited for longer than one write(2). */
 #pragma once
 
+#include <stdbool.h>
+
 enum vn_log_level {
     VN_LOG_ERROR = 3,
     VN_LOG_WARNING = 4,
@@ -13,6 +15,9 @@ enum vn_log_level {
 
 /* Lines above this level are dropped; starts at VN_LOG_INFO. */
 void vn_log_set_level(enum vn_log_level level);
+
+/* Whether lines of this level are written: for those that cost something to put together. */
+bool vn_log_wants(enum vn_log_level level);
 
 void vn_log(enum vn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -11,6 +11,7 @@
 #include "daemon/infer.h"
 #include "daemon/reply.h"
 #include "daemon/text.h"
+#include "daemon/trace.h"
 
 /* --- infer and plan --------------------------------------------------------------------------- */
 
@@ -186,6 +187,7 @@ void calls_abandon(struct client *c)
     while (c->jobs) {
         struct job *j = c->jobs;
 
+        trace_request(c, j->id, ABANDONED, NULL);
         unlink_from_client(j);
         if (j->item.waiting && daemon_take_back(d, j))
             job_free(j);
@@ -283,6 +285,8 @@ static void switch_model(struct daemon *d)
 {
     char size[VN_BYTES_TEXT];
 
+    if (metrics_serve(&d->metrics, d->reload.model->network))
+        vn_log_warning("no memory to count the new store's tasks");
     model_unref(d->model);
     d->model = d->reload.model;
     d->reload.model = NULL;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/calls.h"
 #include "daemon/daemon.h"
@@ -23,6 +24,7 @@ static void on_handle_closed(uv_handle_t *handle)
         return;
     vn_buffer_deinit(&c->in);
     vn_buffer_deinit(&c->out);
+    vn_buffer_deinit(&c->unsent);
     free(c);
 }
 
@@ -77,6 +79,38 @@ void client_listen(struct client *c)
         client_drop(c);
 }
 
+/* An answer on its way: its last byte is the connection's `end`th. */
+struct mark {
+    uint64_t end;
+    struct metrics_run run;
+};
+
+static void count_sent(struct client *c)
+{
+    struct mark m;
+
+    while (vn_buffer_used(&c->unsent)) {
+        memcpy(&m, vn_buffer_head(&c->unsent), sizeof m);
+        if (m.end > c->sent_bytes)
+            return;
+        metrics_sent(&c->daemon->metrics, &m.run, vn_now_ns());
+        vn_buffer_consume(&c->unsent, sizeof m);
+    }
+}
+
+/* Without memory for the mark the answer is not timed. */
+void client_count_sent(struct client *c, const struct metrics_run *run)
+{
+    const struct mark m = {c->sent_bytes + vn_buffer_used(&c->out), *run};
+
+    if (c->closed)
+        return;
+    if (m.end == c->sent_bytes)
+        metrics_sent(&c->daemon->metrics, run, vn_now_ns());
+    else if (vn_buffer_append(&c->unsent, &m, sizeof m))
+        vn_log_debug("no memory to time an answer");
+}
+
 static void flush(struct client *c)
 {
     while (vn_buffer_used(&c->out)) {
@@ -91,7 +125,9 @@ static void flush(struct client *c)
             return;
         }
         vn_buffer_consume(&c->out, (size_t)n);
+        c->sent_bytes += (uint64_t)n;
     }
+    count_sent(c);
     client_drop_if_done(c);
     if (!c->closed)
         client_listen(c);
@@ -207,7 +243,7 @@ static void link_to_daemon(struct client *c)
         c->next->previous = c;
     c->daemon->clients = c;
     c->daemon->n_clients++;
-    c->daemon->counters[CONNECTIONS_ACCEPTED]++;
+    c->number = ++c->daemon->counters[CONNECTIONS_ACCEPTED];
 }
 
 void client_new(struct daemon *d, int fd)
@@ -236,6 +272,8 @@ void client_new(struct daemon *d, int fd)
     /* One reply of any size always fits. */
     vn_buffer_init(&c->out,
                    VN_FRAME_HEADER + d->config->frame_limit_bytes + d->config->reply_backlog_bytes);
+    /* A mark for each answer that waits to be read; an answer is no shorter than a mark. */
+    vn_buffer_init(&c->unsent, c->out.limit);
     link_to_daemon(c);
     client_listen(c);
 }

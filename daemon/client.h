@@ -21,6 +21,7 @@
 
 struct daemon;
 struct job;
+struct metrics_run;
 struct refusal;
 
 struct client {
@@ -30,12 +31,15 @@ struct client {
     uv_timer_t linger;
     uint32_t open_handles;
     int fd;
-    uid_t uid; /* of the peer, when it connected */
+    uid_t uid;       /* of the peer, when it connected */
+    uint64_t number; /* counted from 1 */
     struct vn_buffer in, out;
-    int events;           /* what the loop looks for */
-    uint64_t input_bytes; /* this connection's part of the daemon's */
-    struct job *jobs;     /* list: accepted and not yet answered */
-    uint32_t in_flight;   /* jobs, and a reload that it waits for */
+    uint64_t sent_bytes;     /* that have left `out` */
+    struct vn_buffer unsent; /* marks: runs whose answers are in `out` */
+    int events;              /* what the loop looks for */
+    uint64_t input_bytes;    /* this connection's part of the daemon's */
+    struct job *jobs;        /* list: accepted and not yet answered */
+    uint32_t in_flight;      /* jobs, and a reload that it waits for */
     bool deaf, closing, closed;
 };
 
@@ -45,6 +49,9 @@ void client_new(struct daemon *d, int fd);
 /* Queues a reply and writes what the socket takes. May end the connection. 0, or
  * VN_FRAME_E_TOO_LONG when the reply is longer than frame_limit_bytes: nothing was queued. */
 int client_send(struct client *c, const Virtualnet__Response *response);
+
+/* The run's answer is the last thing that was sent: counts its time when its last byte leaves. */
+void client_count_sent(struct client *c, const struct metrics_run *run);
 
 /* The stream makes no sense from here on, or there is no room for it: one error, then the end. */
 void client_refuse(struct client *c, const struct refusal *refusal);

@@ -41,6 +41,10 @@ const struct config_key config_keys[] = {
     KEY(task_budgets, CONFIG_BUDGETS, 1, CONFIG_BYTES_MAX, NULL),
     KEY(memory_limit_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
     KEY(shutdown_grace_ms, CONFIG_NUMBER, 0, 600000, NULL),
+    KEY(metrics_file, CONFIG_TEXT, 0, CONFIG_PATH_MAX, NULL),
+    KEY(metrics_socket, CONFIG_TEXT, 0, CONFIG_SOCKET_MAX, NULL),
+    KEY(metrics_mode, CONFIG_MODE, 0, 0777, NULL),
+    KEY(metrics_interval_ms, CONFIG_NUMBER, 100, 3600000, NULL),
     KEY(log_level, CONFIG_CHOICE, 0, 0, level_words),
     {NULL, CONFIG_TEXT, 0, 0, 0, NULL},
 };
@@ -65,6 +69,8 @@ void config_defaults(struct config *ret_config)
         .input_limit_bytes = 64 * MIB,
         .reply_backlog_bytes = MIB,
         .shutdown_grace_ms = 2000,
+        .metrics_mode = "0660",
+        .metrics_interval_ms = 15000,
         .log_level = "info",
     };
 }
@@ -180,6 +186,8 @@ static int check_pairs(const struct vn_json_at *root, const struct config *c)
         return vn_json_wrong(
             root, "input_limit_bytes (%llu) must not be below frame_limit_bytes (%llu)",
             (unsigned long long)c->input_limit_bytes, (unsigned long long)c->frame_limit_bytes);
+    if (!strcmp(c->metrics_socket, c->socket_path))
+        return vn_json_wrong(root, "metrics_socket must not be socket_path");
     return 0;
 }
 
@@ -266,9 +274,14 @@ json_t *config_to_json(const struct config *c)
     return root;
 }
 
+unsigned config_mode(const char *octal)
+{
+    return (unsigned)strtoul(octal, NULL, 8);
+}
+
 unsigned config_socket_mode(const struct config *c)
 {
-    return (unsigned)strtoul(c->socket_mode, NULL, 8);
+    return config_mode(c->socket_mode);
 }
 
 uint64_t config_budget(const struct config *c, const char *task)

@@ -47,6 +47,10 @@ struct config {
     struct config_budget task_budgets[VN_TASKS_MAX];
     uint64_t memory_limit_bytes; /* 0: none */
     uint64_t shutdown_grace_ms;
+    char metrics_file[CONFIG_PATH_MAX + 1];     /* empty: none */
+    char metrics_socket[CONFIG_SOCKET_MAX + 1]; /* empty: none */
+    char metrics_mode[CONFIG_WORD_MAX + 1];     /* octal digits, of both */
+    uint64_t metrics_interval_ms;
     char log_level[CONFIG_WORD_MAX + 1];
 };
 
@@ -79,6 +83,9 @@ int config_set(struct config *c, const char *name, const char *value, struct vn_
 
 /* A file that reads back to the same configuration; NULL: out of memory. */
 json_t *config_to_json(const struct config *c);
+
+/* The value of a CONFIG_MODE. */
+unsigned config_mode(const char *octal);
 
 unsigned config_socket_mode(const struct config *c);
 

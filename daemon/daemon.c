@@ -167,13 +167,14 @@ static void close_handles(struct daemon *d)
     service_close(&d->service);
     reload_deinit(&d->reload);
     gauge_deinit(&d->gauge);
+    exporter_deinit(&d->exporter);
     pool_stop(&d->pool);
 }
 
 void daemon_maybe_finish(struct daemon *d)
 {
     if (!d->stopping || d->finished || d->clients || d->ledger.running || d->reload.running ||
-        d->gauge.running)
+        d->gauge.running || d->exporter.running)
         return;
     d->finished = true;
     close_handles(d); /* with the last of them closed, the loop ends */
@@ -220,6 +221,7 @@ static void stop(struct daemon *d)
     service_notify(&d->service, "STOPPING=1\nSTATUS=finishing what runs");
     service_unwatch(&d->service);
     listener_close(&d->listener);
+    exporter_stop(&d->exporter);
     uv_timer_start(&d->grace, on_grace_over, d->config->shutdown_grace_ms, 0);
     calls_refuse_waiting(d);
     drop_clients(d, client_drop_if_done);
@@ -271,13 +273,23 @@ static void say_ready(struct daemon *d)
 static int start(struct daemon *d, struct vn_why *why)
 {
     const struct config *c = d->config;
-    int r = listener_claim(&d->listener, c, why);
+    const struct listener_place place = {
+        .key = "socket_path",
+        .path = c->socket_path,
+        .mode = config_socket_mode(c),
+        .group = c->socket_group,
+        .may_be_passed = true,
+    };
+    int r = listener_claim(&d->listener, &place, why);
 
     if (r)
         return r;
     r = model_load(c, WARM_UP_BYTES, why, &d->model);
     if (r)
         return r;
+    r = metrics_serve(&d->metrics, d->model->network);
+    if (r)
+        return vn_because(why, r, "starting: %s", strerror(-r));
     d->fixed_bytes = d->model->idle_pss_bytes;
     r = pool_start(&d->pool, &d->loop, (uint32_t)c->workers, on_job_done, d);
     if (r)
@@ -289,6 +301,9 @@ static int start(struct daemon *d, struct vn_why *why)
     r = gauge_init(&d->gauge, &d->loop, calls_status_read, on_gauge_idle, d);
     if (r)
         return vn_because(why, r, "starting: %s", strerror(-r));
+    r = exporter_init(&d->exporter, d, why);
+    if (r)
+        return r;
     watch_signals(d);
     return listener_open(&d->listener, &d->loop, on_accepted, d, why);
 }
@@ -309,6 +324,7 @@ static int serve(struct daemon *d)
         close_handles(d);
     }
     uv_run(&d->loop, UV_RUN_DEFAULT); /* until the last handle is closed */
+    metrics_deinit(&d->metrics);
     model_unref(d->model);
     uv_loop_close(&d->loop);
     return started ? EXIT_SUCCESS : EXIT_FAILURE;

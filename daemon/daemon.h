@@ -5,6 +5,7 @@
  * worker n  one job and one session (worker.h)
  * loader    while a reload is on: the model it is making (reload.h)
  * reader    while a Status waits: the numbers it reads (gauge.h)
+ * writer    while metrics are written out: a copy of the numbers, and the text (exporter.h)
  * The loop never computes and never waits for a worker. */
 #pragma once
 
@@ -13,9 +14,11 @@
 #include <uv.h>
 
 #include "daemon/config.h"
+#include "daemon/exporter.h"
 #include "daemon/gauge.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
+#include "daemon/metrics.h"
 #include "daemon/model.h"
 #include "daemon/queue.h"
 #include "daemon/reload.h"
@@ -70,6 +73,8 @@ struct daemon {
     struct model *model; /* counted; new requests are for this one */
     struct reload reload;
     struct gauge gauge;
+    struct metrics metrics;
+    struct exporter exporter;
     uint64_t counters[N_COUNTERS];
     uint64_t started_ns;
     uint64_t fixed_bytes;         /* PSS, loaded and before the first run */

@@ -111,5 +111,5 @@ void reply_describe(struct client *c, uint64_t id, const struct model *m, int ta
     r->response.id = id;
     r->response.result_case = VIRTUALNET__RESPONSE__RESULT_DESCRIBE;
     r->response.describe = &r->describe;
-    reply_send(c, &r->response, DESCRIBE_OK);
+    reply_send(c, &r->response, DESCRIBE_OK, NULL);
 }

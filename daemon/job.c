@@ -81,4 +81,5 @@ void job_run(struct job *j, uint32_t worker, atomic_ulong *progress)
 
     j->started_ns = begun_ns;
     finish(j, vn_infer(j->model->sessions[worker], &j->request, &control, &j->result), begun_ns);
+    j->ended_ns = vn_now_ns();
 }

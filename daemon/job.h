@@ -38,7 +38,7 @@ struct job {
     struct vn_infer_request request;
     uint32_t top_k;
     uint64_t promise_bytes; /* what the ledger is told */
-    uint64_t arrived_ns, started_ns;
+    uint64_t arrived_ns, started_ns, ended_ns;
     uint64_t deadline_ns; /* 0: none */
     atomic_bool cancel;
 

@@ -53,18 +53,18 @@ static int take_passed(struct vn_why *why, int *ret_fd)
 
 /* --- our own ---------------------------------------------------------------------------------- */
 
-static void lock_path(const struct config *c, char path[static CONFIG_SOCKET_MAX + 8])
+static void lock_path(const struct listener_place *p, char path[static CONFIG_SOCKET_MAX + 8])
 {
-    snprintf(path, CONFIG_SOCKET_MAX + 8, "%s.lock", c->socket_path);
+    snprintf(path, CONFIG_SOCKET_MAX + 8, "%s.lock", p->path);
 }
 
 /* A lock file is removed by its holder, so the one that was locked may no longer be the one at the
  * path: then try again. */
-static int take_lock(const struct config *c, struct vn_why *why, int *ret_fd)
+static int take_lock(const struct listener_place *p, struct vn_why *why, int *ret_fd)
 {
     char path[CONFIG_SOCKET_MAX + 8];
 
-    lock_path(c, path);
+    lock_path(p, path);
     for (;;) {
         _cleanup_(vn_closep) int fd =
             open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -77,8 +77,8 @@ static int take_lock(const struct config *c, struct vn_why *why, int *ret_fd)
         if (flock(fd, LOCK_EX | LOCK_NB) < 0)
             return vn_because(why, LISTENER_E_FAILED,
                               "%s: %s; another virtualnetd serves %s, stop it or choose another "
-                              "socket_path",
-                              path, strerror(errno), c->socket_path);
+                              "%s",
+                              path, strerror(errno), p->path, p->key);
         if (fstat(fd, &locked) < 0)
             return vn_because(why, LISTENER_E_FAILED, "%s: %s", path, strerror(errno));
         if (stat(path, &there) < 0 || there.st_ino != locked.st_ino ||
@@ -90,90 +90,87 @@ static int take_lock(const struct config *c, struct vn_why *why, int *ret_fd)
     }
 }
 
-static struct sockaddr_un address(const struct config *c)
+static struct sockaddr_un address(const struct listener_place *p)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
 
-    memcpy(a.sun_path, c->socket_path, strlen(c->socket_path) + 1); /* checked: 107 at most */
+    memcpy(a.sun_path, p->path, strlen(p->path) + 1); /* checked: 107 at most */
     return a;
 }
 
 /* Removes a dead instance's socket. What answers, or is no socket, is somebody's and stays. */
-static int clear_path(const struct config *c, struct vn_why *why)
+static int clear_path(const struct listener_place *p, struct vn_why *why)
 {
     _cleanup_(vn_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_un a = address(c);
+    struct sockaddr_un a = address(p);
     struct stat st;
 
-    if (lstat(c->socket_path, &st) < 0) {
+    if (lstat(p->path, &st) < 0) {
         if (errno == ENOENT)
             return 0;
-        return vn_because(why, LISTENER_E_FAILED, "%s: %s", c->socket_path, strerror(errno));
+        return vn_because(why, LISTENER_E_FAILED, "%s: %s", p->path, strerror(errno));
     }
     if (!S_ISSOCK(st.st_mode))
         return vn_because(why, LISTENER_E_FAILED, "%s exists and is not a socket; it is left alone",
-                          c->socket_path);
+                          p->path);
     if (fd < 0 || !connect(fd, (struct sockaddr *)&a, sizeof a) || errno != ECONNREFUSED)
         return vn_because(why, LISTENER_E_FAILED,
-                          "%s belongs to a program that still listens; it is left alone",
-                          c->socket_path);
-    if (unlink(c->socket_path) < 0)
-        return vn_because(why, LISTENER_E_FAILED, "%s: %s", c->socket_path, strerror(errno));
+                          "%s belongs to a program that still listens; it is left alone", p->path);
+    if (unlink(p->path) < 0)
+        return vn_because(why, LISTENER_E_FAILED, "%s: %s", p->path, strerror(errno));
     return 0;
 }
 
-static int set_access(const struct config *c, struct vn_why *why)
+static int set_access(const struct listener_place *p, struct vn_why *why)
 {
-    if (c->socket_group[0]) {
-        const struct group *g = getgrnam(c->socket_group);
+    if (p->group[0]) {
+        const struct group *g = getgrnam(p->group);
 
         if (!g)
             return vn_because(why, LISTENER_E_FAILED, "socket_group: there is no group \"%s\"",
-                              c->socket_group);
-        if (chown(c->socket_path, (uid_t)-1, g->gr_gid) < 0)
-            return vn_because(why, LISTENER_E_FAILED, "%s: group \"%s\": %s", c->socket_path,
-                              c->socket_group, strerror(errno));
+                              p->group);
+        if (chown(p->path, (uid_t)-1, g->gr_gid) < 0)
+            return vn_because(why, LISTENER_E_FAILED, "%s: group \"%s\": %s", p->path, p->group,
+                              strerror(errno));
     }
-    if (chmod(c->socket_path, config_socket_mode(c)) < 0)
-        return vn_because(why, LISTENER_E_FAILED, "%s: %s", c->socket_path, strerror(errno));
+    if (chmod(p->path, p->mode) < 0)
+        return vn_because(why, LISTENER_E_FAILED, "%s: %s", p->path, strerror(errno));
     return 0;
 }
 
 /* Nobody can connect before listen(), by which time owner and mode are right. */
 static int bind_own(struct listener *l, struct vn_why *why)
 {
-    struct sockaddr_un a = address(l->config);
+    struct sockaddr_un a = address(&l->place);
     struct stat st;
-    int r = clear_path(l->config, why);
+    int r = clear_path(&l->place, why);
 
     if (r)
         return r;
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-        lstat(l->config->socket_path, &st) < 0)
-        return vn_because(why, LISTENER_E_FAILED, "%s: %s", l->config->socket_path,
-                          strerror(errno));
+        lstat(l->place.path, &st) < 0)
+        return vn_because(why, LISTENER_E_FAILED, "%s: %s", l->place.path, strerror(errno));
     l->bound = true;
     l->dev = st.st_dev;
     l->ino = st.st_ino;
-    r = set_access(l->config, why);
+    r = set_access(&l->place, why);
     if (r)
         return r;
     if (listen(l->fd, LISTENER_BACKLOG) < 0)
-        return vn_because(why, LISTENER_E_FAILED, "%s: %s", l->config->socket_path,
-                          strerror(errno));
+        return vn_because(why, LISTENER_E_FAILED, "%s: %s", l->place.path, strerror(errno));
     return 0;
 }
 
-int listener_claim(struct listener *l, const struct config *c, struct vn_why *why)
+int listener_claim(struct listener *l, const struct listener_place *place, struct vn_why *why)
 {
     int r;
 
-    *l = (struct listener){.config = c, .fd = -1, .lock_fd = -1};
-    r = take_passed(why, &l->fd);
+    *l = (struct listener){.place = *place, .fd = -1, .lock_fd = -1};
+    r = place->may_be_passed ? take_passed(why, &l->fd) : 0;
     if (r || l->fd >= 0)
         return r;
-    return take_lock(c, why, &l->lock_fd);
+    return take_lock(&l->place, why, &l->lock_fd);
 }
 
 /* --- accepting -------------------------------------------------------------------------------- */
@@ -240,13 +237,12 @@ static void remove_own(struct listener *l)
     char lock[CONFIG_SOCKET_MAX + 8];
     struct stat st;
 
-    if (l->bound && !lstat(l->config->socket_path, &st) && st.st_dev == l->dev &&
-        st.st_ino == l->ino)
-        unlink(l->config->socket_path);
+    if (l->bound && !lstat(l->place.path, &st) && st.st_dev == l->dev && st.st_ino == l->ino)
+        unlink(l->place.path);
     l->bound = false;
     if (l->lock_fd < 0)
         return;
-    lock_path(l->config, lock);
+    lock_path(&l->place, lock);
     unlink(lock);
     close(l->lock_fd);
     l->lock_fd = -1;

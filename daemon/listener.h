@@ -21,11 +21,20 @@ enum {
     LISTENER_E_FAILED = 1, /* why says what is in the way */
 };
 
+/* Where it shall be; borrows the configuration. */
+struct listener_place {
+    const char *key; /* of the configuration, for what is said about it */
+    const char *path;
+    unsigned mode;
+    const char *group;  /* empty: the daemon's own */
+    bool may_be_passed; /* by the service manager */
+};
+
 struct listener {
-    const struct config *config;
+    struct listener_place place;
     int fd;      /* -1: not open */
     int lock_fd; /* -1: the socket is not ours */
-    bool bound;  /* there is a file of ours at socket_path */
+    bool bound;  /* there is a file of ours at the path */
     dev_t dev;   /* of that file */
     ino_t ino;
     uv_poll_t poll;
@@ -38,7 +47,7 @@ struct listener {
 
 /* Finds out early whether there will be a socket: takes the manager's, or the lock. 0 or
  * LISTENER_E_FAILED. */
-int listener_claim(struct listener *l, const struct config *c, struct vn_why *why);
+int listener_claim(struct listener *l, const struct listener_place *place, struct vn_why *why);
 
 /* Binds where that is still to do, listens, and accepts from now on. 0 or LISTENER_E_FAILED. */
 int listener_open(struct listener *l, uv_loop_t *loop, void (*accepted)(void *context, int fd),

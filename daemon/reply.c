@@ -9,6 +9,7 @@
 #include "daemon/job.h"
 #include "daemon/status.h"
 #include "daemon/text.h"
+#include "daemon/trace.h"
 #include "proto/frame.h"
 
 /* --- errors ----------------------------------------------------------------------------------- */
@@ -63,21 +64,29 @@ _Static_assert((int)STORE_DAMAGED - (int)BAD_FRAME ==
                    (int)VIRTUALNET__CODE__STORE_DAMAGED - (int)VIRTUALNET__CODE__BAD_FRAME,
                "a counter for every code, in the same order");
 
+static enum daemon_counter code_counter(Virtualnet__Code code)
+{
+    return (enum daemon_counter)(BAD_FRAME + ((int)code - (int)VIRTUALNET__CODE__BAD_FRAME));
+}
+
 void reply_refusal(struct client *c, uint64_t id, const struct refusal *refusal)
 {
     struct error_reply e;
 
     fill_error(&e, id, refusal);
-    c->daemon->counters[BAD_FRAME + (refusal->code - VIRTUALNET__CODE__BAD_FRAME)]++;
+    c->daemon->counters[code_counter(refusal->code)]++;
+    trace_request(c, id, code_counter(refusal->code), NULL);
     client_send(c, &e.response);
 }
 
-void reply_send(struct client *c, Virtualnet__Response *response, enum daemon_counter counter)
+void reply_send(struct client *c, Virtualnet__Response *response, enum daemon_counter counter,
+                const struct job *job)
 {
     struct refusal r = {0};
 
     if (client_send(c, response) != VN_FRAME_E_TOO_LONG) {
         c->daemon->counters[counter]++;
+        trace_request(c, response->id, counter, job);
         return;
     }
     refuse(&r, VIRTUALNET__CODE__BAD_REQUEST,
@@ -196,6 +205,20 @@ static void fill_labels(struct infer_reply *r, const struct job *j)
     r->infer.n_label = j->top_k;
 }
 
+static void count_run(struct client *c, const struct job *j)
+{
+    const uint64_t times[METRICS_SEND] = {
+        [METRICS_QUEUE] = j->started_ns - j->arrived_ns,
+        [METRICS_AGENT] = j->result.agent_ns,
+        [METRICS_COMPUTE] = j->result.compute_ns,
+    };
+    const struct metrics_run run =
+        metrics_count(&c->daemon->metrics, j->model->network->tasks[j->request.task].name,
+                      j->request.task, &j->result.plan, times, j->arrived_ns, j->ended_ns);
+
+    client_count_sent(c, &run);
+}
+
 static void reply_done(struct client *c, const struct job *j)
 {
     struct infer_reply r;
@@ -212,7 +235,9 @@ static void reply_done(struct client *c, const struct job *j)
     r.infer.queue_ns = j->started_ns - j->arrived_ns;
     r.infer.agent_ns = j->result.agent_ns;
     r.infer.compute_ns = j->request.plan_only ? 0 : j->result.compute_ns;
-    reply_send(c, &r.response, j->request.plan_only ? PLAN_OK : INFER_OK);
+    reply_send(c, &r.response, j->request.plan_only ? PLAN_OK : INFER_OK, j);
+    if (!j->request.plan_only)
+        count_run(c, j);
 }
 
 void reply_job(struct client *c, const struct job *j)
@@ -235,7 +260,7 @@ void reply_status(struct client *c, uint64_t id, const struct status_report *r)
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_STATUS;
     response.status = &status;
-    reply_send(c, &response, STATUS_OK);
+    reply_send(c, &response, STATUS_OK, NULL);
 }
 
 void reply_reloaded(struct client *c, uint64_t id, const struct model *m)
@@ -248,5 +273,5 @@ void reply_reloaded(struct client *c, uint64_t id, const struct model *m)
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_RELOAD;
     response.reload = &reload;
-    reply_send(c, &response, RELOAD_OK);
+    reply_send(c, &response, RELOAD_OK, NULL);
 }

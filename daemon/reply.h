@@ -43,6 +43,8 @@ void reply_describe(struct client *c, uint64_t id, const struct model *m, int ta
 void reply_status(struct client *c, uint64_t id, const struct status_report *r);
 void reply_reloaded(struct client *c, uint64_t id, const struct model *m);
 
-/* For the functions above: sends what fits into a frame and counts it, else says so. */
-void reply_send(struct client *c, Virtualnet__Response *response, enum daemon_counter counter);
+/* For the functions above: sends what fits into a frame and counts it, else says so. job: behind
+ * it, or NULL. */
+void reply_send(struct client *c, Virtualnet__Response *response, enum daemon_counter counter,
+                const struct job *job);
 void reply_fill_bytes(const struct vn_bytes *from, Virtualnet__Bytes *ret_bytes);

@@ -1,0 +1,283 @@
+#include "daemon/metrics_text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "daemon/daemon.h"
+
+#define LINE_MAX_BYTES 512 /* a name of 64 bytes, all of them escaped, and room */
+
+int metrics_snapshot_take(const struct daemon *d, struct metrics_snapshot *ret_snapshot)
+{
+    const struct vn_store_checks checks = model_checks(d->model);
+    struct metrics_snapshot s = {
+        .uptime_ns = vn_now_ns() - d->started_ns,
+        .fixed_bytes = d->fixed_bytes,
+        .memory_limit_bytes = d->ledger.limit,
+        .store_bytes = d->model->store->file_bytes,
+        .waiting_bytes = d->queue.bytes,
+        .waiting_limit = d->queue.limit,
+        .workers = d->pool.n_workers,
+        .parts = checks.parts,
+        .parts_verified = checks.good,
+        .parts_damaged = checks.damaged,
+        .n_tasks = d->metrics.n_tasks,
+    };
+
+    s.tasks = malloc(s.n_tasks * sizeof *s.tasks);
+    s.default_budgets = malloc(s.n_tasks * sizeof *s.default_budgets);
+    if (!s.tasks || !s.default_budgets) {
+        metrics_snapshot_deinit(&s);
+        return -ENOMEM;
+    }
+    snprintf(s.store, sizeof s.store, "%s", d->model->network->name);
+    status_report(d, &s.report);
+    memcpy(s.tasks, d->metrics.tasks, s.n_tasks * sizeof *s.tasks);
+    for (uint32_t i = 0; i < s.n_tasks; i++)
+        s.default_budgets[i] = config_budget(d->config, s.tasks[i].name);
+    *ret_snapshot = s;
+    return 0;
+}
+
+void metrics_snapshot_deinit(struct metrics_snapshot *s)
+{
+    free(s->tasks);
+    free(s->default_budgets);
+    *s = (struct metrics_snapshot){0};
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+/* The first failure stays; what comes after it is not written. */
+struct out {
+    struct vn_buffer *buffer;
+    int result;
+};
+
+static void line(struct out *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void line(struct out *o, const char *format, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list ap;
+    int n;
+
+    if (o->result)
+        return;
+    va_start(ap, format);
+    n = vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    if (n < 0 || n >= (int)sizeof text)
+        o->result = -EOVERFLOW;
+    else
+        o->result = vn_buffer_append(o->buffer, text, (size_t)n);
+}
+
+static void head(struct out *o, const char *name, const char *type, const char *help)
+{
+    line(o, "# HELP virtualnetd_%s %s\n# TYPE virtualnetd_%s %s\n", name, help, name, type);
+}
+
+#define ESCAPED (2 * VN_NAME_MAX + 1)
+
+/* As a label's value is written; names hold no control characters. */
+static const char *escape(const char *name, char text[static ESCAPED])
+{
+    char *to = text;
+
+    for (; *name && to < text + ESCAPED - 2; *to++ = *name++)
+        if (*name == '\\' || *name == '"')
+            *to++ = '\\';
+    *to = 0;
+    return text;
+}
+
+/* --- single numbers --------------------------------------------------------------------------- */
+
+struct number {
+    const char *name, *type;
+    uint64_t value;
+    const char *help;
+};
+
+static void write_numbers(struct out *o, const struct number *numbers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        head(o, numbers[i].name, numbers[i].type, numbers[i].help);
+        line(o, "virtualnetd_%s %" PRIu64 "\n", numbers[i].name, numbers[i].value);
+    }
+}
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static void write_queue(struct out *o, const struct metrics_snapshot *s)
+{
+    const struct number numbers[] = {
+        {"requests_waiting", "gauge", s->report.queue_length,
+         "Requests that wait for a worker, those included that workers take next."},
+        {"requests_waiting_limit", "gauge", s->waiting_limit,
+         "Requests that may wait; one more is refused with BUSY (queue_limit)."},
+        {"requests_waiting_bytes", "gauge", s->waiting_bytes,
+         "Memory that waiting requests hold, mostly their pixels."},
+        {"requests_running", "gauge", s->report.running, "Requests that workers run now."},
+        {"workers", "gauge", s->workers, "Threads that take requests."},
+        {"connections", "gauge", s->report.connections, "Open connections of clients."},
+    };
+
+    write_numbers(o, numbers, COUNT(numbers));
+}
+
+static void write_memory(struct out *o, const struct metrics_snapshot *s)
+{
+    const struct status_memory *m = &s->report.memory;
+    const struct number numbers[] = {
+        {"memory_promised_bytes", "gauge", s->report.promised_bytes,
+         "The most that running requests, and those that workers take next, may need together."},
+        {"memory_limit_bytes", "gauge", s->memory_limit_bytes,
+         "What may be promised at a time (memory_limit_bytes); 0 is no limit."},
+        {"memory_fixed_bytes", "gauge", s->fixed_bytes,
+         "Proportional set size of the process before the first request."},
+        {"memory_pss_bytes", "gauge", m->pss,
+         "Proportional set size of the process: a page shared by n processes counts as 1/n."},
+        {"memory_pss_anonymous_bytes", "gauge", m->pss_anon,
+         "Its part of heap, stacks and activations."},
+        {"memory_pss_file_bytes", "gauge", m->pss_file,
+         "Its part of store, program and libraries, which the kernel can drop."},
+        {"memory_rss_bytes", "gauge", m->rss,
+         "Resident set size of the process: shared pages count in full."},
+        {"memory_cgroup_bytes", "gauge", m->cgroup,
+         "What the memory control group is charged, page cache included; 0 without one."},
+    };
+
+    write_numbers(o, numbers, COUNT(numbers));
+}
+
+static void write_store(struct out *o, const struct metrics_snapshot *s)
+{
+    const struct number numbers[] = {
+        {"store_bytes", "gauge", s->store_bytes, "Size of the store file that is served."},
+        {"store_parts", "gauge", s->parts,
+         "Parts of the store that have a checksum: the always-needed part and the slices."},
+        {"store_parts_verified", "gauge", s->parts_verified,
+         "Parts that were compared with their checksum and are good."},
+        {"store_parts_damaged", "gauge", s->parts_damaged,
+         "Parts that do not agree with their checksum; requests that need one are refused."},
+    };
+    char name[ESCAPED];
+
+    head(o, "info", "gauge", "Always 1; the labels name the version and the store's network.");
+    line(o, "virtualnetd_info{version=\"%s\",store=\"%s\"} 1\n", VN_VERSION,
+         escape(s->store, name));
+    head(o, "uptime_seconds", "gauge", "Time since the daemon was started.");
+    line(o, "virtualnetd_uptime_seconds %.3f\n", (double)s->uptime_ns / (double)VN_NS_PER_S);
+    write_numbers(o, numbers, COUNT(numbers));
+}
+
+/* --- counters --------------------------------------------------------------------------------- */
+
+/* Of those that are no outcome of a request. */
+static const char *const event_help[N_COUNTERS] = {
+    [REQUESTS_RECEIVED] = "Requests that arrived, whatever became of them.",
+    [CONNECTIONS_ACCEPTED] = "Connections that were accepted.",
+    [CONNECTIONS_REFUSED] = "Connections that were turned away for a limit.",
+    [SLOW_READERS_CUT] = "Connections that were cut because their replies were not read.",
+};
+
+static void write_counters(struct out *o, const struct metrics_snapshot *s)
+{
+    const uint64_t *c = s->report.counters;
+    uint64_t ended = 0;
+
+    head(o, "requests_total", "counter",
+         "Requests that ended, by outcome: answered calls, error codes, or gone with the client.");
+    for (int i = 0; i < REQUESTS_RECEIVED; ended += c[i++])
+        line(o, "virtualnetd_requests_total{outcome=\"%s\"} %" PRIu64 "\n", counter_names[i], c[i]);
+    head(o, "requests_in_flight", "gauge", "Requests that arrived and have not ended.");
+    line(o, "virtualnetd_requests_in_flight %" PRIu64 "\n", c[REQUESTS_RECEIVED] - ended);
+    for (int i = REQUESTS_RECEIVED; i < N_COUNTERS; i++) {
+        char name[64];
+
+        snprintf(name, sizeof name, "%s_total", counter_names[i]);
+        head(o, name, "counter", event_help[i] ? event_help[i] : "");
+        line(o, "virtualnetd_%s %" PRIu64 "\n", name, c[i]);
+    }
+}
+
+/* --- by task ---------------------------------------------------------------------------------- */
+
+/* labels: without braces, not empty. */
+static void write_histogram(struct out *o, const char *name, const char *labels,
+                            const struct metrics_histogram *h)
+{
+    uint64_t sum = 0;
+
+    for (int i = 0; i < METRICS_BUCKETS - 1; i++) {
+        sum += h->count[i];
+        line(o, "virtualnetd_%s_bucket{%s,le=\"%g\"} %" PRIu64 "\n", name, labels,
+             (double)metrics_bounds_ns[i] / (double)VN_NS_PER_S, sum);
+    }
+    sum += h->count[METRICS_BUCKETS - 1];
+    line(o, "virtualnetd_%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, labels, sum);
+    line(o, "virtualnetd_%s_sum{%s} %.9f\n", name, labels, (double)h->sum_ns / (double)VN_NS_PER_S);
+    line(o, "virtualnetd_%s_count{%s} %" PRIu64 "\n", name, labels, sum);
+}
+
+static void write_times(struct out *o, const struct metrics_snapshot *s)
+{
+    char name[ESCAPED], labels[ESCAPED + 64];
+
+    head(o, "run_seconds", "histogram",
+         "Time from a request's arrival to the last byte of its answer, of runs that were "
+         "answered.");
+    for (uint32_t t = 0; t < s->n_tasks; t++) {
+        snprintf(labels, sizeof labels, "task=\"%s\"", escape(s->tasks[t].name, name));
+        write_histogram(o, "run_seconds", labels, &s->tasks[t].times[METRICS_TOTAL]);
+    }
+    head(o, "run_phase_seconds", "histogram",
+         "The same time by phase: waiting in the queue, deciding (agent), computing, sending.");
+    for (uint32_t t = 0; t < s->n_tasks; t++)
+        for (int p = 0; p < METRICS_PHASES; p++) {
+            snprintf(labels, sizeof labels, "task=\"%s\",phase=\"%s\"",
+                     escape(s->tasks[t].name, name), metrics_phase_names[p]);
+            write_histogram(o, "run_phase_seconds", labels, &s->tasks[t].times[p]);
+        }
+}
+
+static void write_levels(struct out *o, const struct metrics_snapshot *s)
+{
+    char name[ESCAPED];
+
+    head(o, "runs_total", "counter", "Runs that were answered.");
+    for (uint32_t t = 0; t < s->n_tasks; t++)
+        line(o, "virtualnetd_runs_total{task=\"%s\"} %" PRIu64 "\n", escape(s->tasks[t].name, name),
+             s->tasks[t].runs);
+    head(o, "run_levels_total", "counter",
+         "Sum of the levels at which a block was run; by runs_total, the mean level.");
+    for (uint32_t t = 0; t < s->n_tasks; t++)
+        for (uint32_t b = 0; b < s->tasks[t].n_blocks; b++)
+            line(o, "virtualnetd_run_levels_total{task=\"%s\",block=\"%" PRIu32 "\"} %" PRIu64 "\n",
+                 escape(s->tasks[t].name, name), b, s->tasks[t].levels[b]);
+    head(o, "default_budget_bytes", "gauge",
+         "Memory budget of a request that states none; 0 is no limit.");
+    for (uint32_t t = 0; t < s->n_tasks; t++)
+        line(o, "virtualnetd_default_budget_bytes{task=\"%s\"} %" PRIu64 "\n",
+             escape(s->tasks[t].name, name), s->default_budgets[t]);
+}
+
+int metrics_text(const struct metrics_snapshot *s, struct vn_buffer *b)
+{
+    struct out o = {.buffer = b};
+
+    write_store(&o, s);
+    write_counters(&o, s);
+    write_queue(&o, s);
+    write_memory(&o, s);
+    write_levels(&o, s);
+    write_times(&o, s);
+    return o.result;
+}
