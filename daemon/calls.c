@@ -10,193 +10,34 @@
 #include "daemon/daemon.h"
 #include "daemon/infer.h"
 #include "daemon/reply.h"
-#include "daemon/text.h"
-#include "daemon/trace.h"
+#include "daemon/requests.h"
 
-/* --- infer and plan --------------------------------------------------------------------------- */
+#define RELOAD_RETRY_MS 1000 /* how long a reload takes is not known before its end */
 
-static void link_to_client(struct job *j, struct client *c)
-{
-    j->client = c;
-    j->next = c->jobs;
-    if (j->next)
-        j->next->previous = j;
-    c->jobs = j;
-    c->in_flight++;
-}
-
-static void unlink_from_client(struct job *j)
-{
-    struct client *c = j->client;
-
-    if (j->previous)
-        j->previous->next = j->next;
-    else
-        c->jobs = j->next;
-    if (j->next)
-        j->next->previous = j->previous;
-    c->in_flight--;
-    j->client = NULL;
-}
-
-static int refuse_queue(struct refusal *r, const struct daemon *d, int why)
-{
-    const struct queue *q = &d->queue;
-
-    if (why == QUEUE_E_FULL) {
-        r->limit_name = "queue_limit";
-        r->limit = q->limit;
-        r->current = q->length;
-        return refuse(r, VIRTUALNET__CODE__BUSY,
-                      "%u requests wait and queue_limit is %u; try again later, or send less",
-                      q->length, q->limit);
-    }
-    r->limit_name = "queue_limit_bytes";
-    r->limit = q->limit_bytes;
-    r->current = q->bytes;
-    return refuse(r, VIRTUALNET__CODE__BUSY,
-                  "the requests that wait hold %llu bytes and queue_limit_bytes is %llu; try again "
-                  "later, or send smaller images",
-                  (unsigned long long)q->bytes, (unsigned long long)q->limit_bytes);
-}
-
-static int refuse_in_flight(struct refusal *r, const struct client *c)
-{
-    r->limit_name = "connection_inflight_limit";
-    r->limit = c->daemon->config->connection_inflight_limit;
-    r->current = c->in_flight;
-    return refuse(r, VIRTUALNET__CODE__BUSY,
-                  "this connection has %u requests in flight and connection_inflight_limit is "
-                  "%llu; wait for replies first",
-                  c->in_flight, (unsigned long long)r->limit);
-}
-
-static int refuse_stopping(struct refusal *r)
-{
-    return refuse(r, VIRTUALNET__CODE__SHUTTING_DOWN,
-                  "the daemon stops; connect again when it is back");
-}
-
-/* Whether this connection may have one more request in flight. */
-static int may_begin(const struct client *c, struct refusal *r)
-{
-    if (c->daemon->stopping)
-        return refuse_stopping(r);
-    if (c->in_flight >= c->daemon->config->connection_inflight_limit)
-        return refuse_in_flight(r, c);
-    return 0;
-}
-
-/* Takes the job. */
-static void submit(struct client *c, struct job *j)
-{
-    struct daemon *d = c->daemon;
-    struct refusal r = {0};
-    int failed = infer_prepare(j, d->config, &d->ledger, &r);
-
-    if (!failed) {
-        failed = queue_push(&d->queue, &j->item, job_bytes(j));
-        if (failed)
-            refuse_queue(&r, d, failed);
-    }
-    if (failed) {
-        uint64_t id = j->id;
-
-        job_free(j);
-        reply_refusal(c, id, &r);
-        return;
-    }
-    link_to_client(j, c);
-    daemon_feed(d);
-}
-
-static void run(struct client *c, Virtualnet__Request *message, uint64_t bytes)
-{
-    uint64_t id = message->id;
-    struct refusal r = {0};
-    struct job *j;
-
-    if (may_begin(c, &r)) {
-        virtualnet__request__free_unpacked(message, NULL);
-        reply_refusal(c, id, &r);
-        return;
-    }
-    j = job_new(message, bytes, c->daemon->model);
-    if (!j) {
-        refuse(&r, VIRTUALNET__CODE__INTERNAL, "out of memory");
-        reply_refusal(c, id, &r);
-        return;
-    }
-    submit(c, j);
-}
-
-/* Says it once for each part, also when the client that met it is gone. */
-static void report_damage(struct daemon *d, const struct job *j)
-{
-    uint32_t part = j->result.damaged_part;
-    char name[VN_PART_NAME];
-
-    if (j->model->reported[part])
-        return;
-    j->model->reported[part] = true;
-    vn_store_part_name(j->model->store, part, name);
-    vn_log_error("%s: %s does not agree with its checksum; requests that need it are refused. Put "
-                 "a good file in its place and reload; 'virtualnet verify' compares all of it",
-                 d->config->store_path, name);
-    if (j->model == d->model)
-        service_notify(&d->service, "STATUS=the store is damaged: %s; serving the rest of %s", name,
-                       d->model->network->name);
-}
-
-void calls_finish(struct daemon *d, struct job *j)
-{
-    struct client *c = j->client;
-
-    if (j->outcome == JOB_DAMAGED)
-        report_damage(d, j);
-    if (c) {
-        unlink_from_client(j);
-        reply_job(c, j);
-        client_drop_if_done(c);
-    }
-    job_free(j);
-}
-
-void calls_refuse_waiting(struct daemon *d)
-{
-    while (d->queue.first) {
-        struct job *j = job_of_item(d->queue.first);
-        struct client *c = j->client;
-        struct refusal r = {0};
-
-        if (!daemon_take_back(d, j))
-            continue;
-        unlink_from_client(j);
-        refuse_stopping(&r);
-        reply_refusal(c, j->id, &r);
-        client_drop_if_done(c);
-        job_free(j);
-    }
-}
+/* --- cancel ----------------------------------------------------------------------------------- */
 
 void calls_abandon(struct client *c)
 {
     struct daemon *d = c->daemon;
 
     d->counters[ABANDONED] += c->in_flight;
-    while (c->jobs) {
-        struct job *j = c->jobs;
-
-        trace_request(c, j->id, ABANDONED, NULL);
-        unlink_from_client(j);
-        if (j->item.waiting && daemon_take_back(d, j))
-            job_free(j);
-        else
-            atomic_store(&j->cancel, true); /* the worker has it; it comes back soon */
-    }
+    requests_abandon(c);
     gauge_forget(&d->gauge, c);
     if (d->reload.client == c)
         d->reload.client = NULL;
+}
+
+/* What it ends is answered before. */
+static void cancel(struct client *c, uint64_t id, const Virtualnet__CancelRequest *call)
+{
+    struct daemon *d = c->daemon;
+    uint32_t requests = requests_cancel(c, call->id);
+
+    if (c->closed)
+        d->counters[ABANDONED]++;
+    else
+        reply_cancelled(c, id, requests);
+    schedule_feed(d);
 }
 
 /* --- describe and status ---------------------------------------------------------------------- */
@@ -221,8 +62,8 @@ static int begin_status(struct client *c, uint64_t id, struct refusal *r)
     struct status_report report;
     int error;
 
-    if (c->in_flight >= c->daemon->config->connection_inflight_limit)
-        return refuse_in_flight(r, c);
+    if (!c->daemon->stopping && requests_may_begin(c, r))
+        return 1;
     status_report(c->daemon, &report);
     error = gauge_ask(&c->daemon->gauge, c, id, &report);
     if (error)
@@ -251,12 +92,13 @@ static int begin_reload(struct client *c, uint64_t id, struct refusal *r)
         return refuse(r, VIRTUALNET__CODE__NOT_ALLOWED,
                       "reload is for root and for the daemon's own user (uid %u), not for uid %u",
                       geteuid(), c->uid);
-    if (may_begin(c, r))
+    if (requests_may_begin(c, r))
         return 1;
     error = reload_start(&d->reload);
     if (error == RELOAD_E_RUNNING) {
         r->limit_name = "reloads";
         r->limit = r->current = 1;
+        r->retry_after_ms = RELOAD_RETRY_MS;
         return refuse(r, VIRTUALNET__CODE__BUSY, "a reload is running; try again when it is done");
     }
     if (error)
@@ -341,6 +183,9 @@ static void answer_now(struct client *c, const Virtualnet__Request *message)
     case VIRTUALNET__REQUEST__CALL_DESCRIBE:
         describe(c, message->id, message->describe->task);
         return;
+    case VIRTUALNET__REQUEST__CALL_CANCEL:
+        cancel(c, message->id, message->cancel);
+        return;
     case VIRTUALNET__REQUEST__CALL_STATUS:
         if (!begin_status(c, message->id, &r))
             return;
@@ -352,7 +197,7 @@ static void answer_now(struct client *c, const Virtualnet__Request *message)
     default:
         refuse(&r, VIRTUALNET__CODE__BAD_REQUEST,
                "the request holds no call that is known here; it must be one of infer, plan, "
-               "describe, status and reload");
+               "describe, status, reload and cancel");
     }
     reply_refusal(c, message->id, &r);
 }
@@ -361,7 +206,7 @@ void calls_handle(struct client *c, Virtualnet__Request *message, uint64_t bytes
 {
     if (message->call_case == VIRTUALNET__REQUEST__CALL_INFER ||
         message->call_case == VIRTUALNET__REQUEST__CALL_PLAN) {
-        run(c, message, bytes);
+        requests_run(c, message, bytes);
         return;
     }
     answer_now(c, message);

@@ -5,19 +5,12 @@
 
 struct client;
 struct daemon;
-struct job;
 struct status_report;
 
 /* Takes the message, which holds `bytes` of heap. Replies now or later; may end the connection. */
 void calls_handle(struct client *c, Virtualnet__Request *message, uint64_t bytes);
 
-/* A job that is out of queue and worker: answers it if its client is still there, and frees it. */
-void calls_finish(struct daemon *d, struct job *j);
-
-/* Refuses everything that waits, because the daemon stops. */
-void calls_refuse_waiting(struct daemon *d);
-
-/* The client is gone: drops what waits, cancels what runs. */
+/* The client is gone: nothing of it is answered any more. */
 void calls_abandon(struct client *c);
 
 /* The loader is done: switches to the new model or keeps the old, and answers who asked. */

@@ -11,6 +11,7 @@
 #include "daemon/calls.h"
 #include "daemon/client.h"
 #include "daemon/reply.h"
+#include "daemon/requests.h"
 #include "daemon/warm_up.h"
 
 #define COMPLAIN_EVERY_NS (10 * VN_NS_PER_S)
@@ -22,6 +23,7 @@ const char *const counter_names[N_COUNTERS] = {
     [DESCRIBE_OK] = "describe_ok",
     [STATUS_OK] = "status_ok",
     [RELOAD_OK] = "reload_ok",
+    [CANCEL_OK] = "cancel_ok",
     [BAD_FRAME] = "bad_frame",
     [BAD_REQUEST] = "bad_request",
     [UNKNOWN_TASK] = "unknown_task",
@@ -35,6 +37,7 @@ const char *const counter_names[N_COUNTERS] = {
     [INTERNAL] = "internal",
     [SHUTTING_DOWN] = "shutting_down",
     [STORE_DAMAGED] = "store_damaged",
+    [SUPERSEDED] = "superseded",
     [ABANDONED] = "abandoned",
     [REQUESTS_RECEIVED] = "requests_received",
     [CONNECTIONS_ACCEPTED] = "connections_accepted",
@@ -54,71 +57,13 @@ bool daemon_may_complain(uint64_t *last_ns)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
-/* The first that waits here and not in the pool. */
-static struct job *first_waiting(const struct daemon *d)
-{
-    struct queue_item *i = d->queue.first;
-
-    while (i && job_of_item(i)->handed)
-        i = i->next;
-    return i ? job_of_item(i) : NULL;
-}
-
-uint32_t daemon_running(const struct daemon *d)
-{
-    return d->pool.held - d->ahead;
-}
-
-/* As many as there are workers run; what the pool has beyond them counts as waiting. */
-static void note_begun(struct daemon *d)
-{
-    while (d->ahead && daemon_running(d) < d->pool.n_workers) {
-        queue_remove(&d->queue, d->queue.first);
-        d->ahead--;
-    }
-}
-
-void daemon_feed(struct daemon *d)
-{
-    struct job *j;
-
-    while (pool_has_room(&d->pool) && (j = first_waiting(d))) {
-        if (j->deadline_ns && vn_now_ns() >= j->deadline_ns) {
-            queue_remove(&d->queue, &j->item);
-            j->outcome = JOB_DEADLINE;
-            j->phase = "queue";
-            calls_finish(d, j);
-            continue;
-        }
-        if (ledger_take(&d->ledger, j->promise_bytes))
-            return; /* the first waits for memory, and the others behind it */
-        j->handed = true;
-        d->ahead++;
-        pool_give(&d->pool, j);
-        note_begun(d);
-    }
-}
-
-bool daemon_take_back(struct daemon *d, struct job *j)
-{
-    queue_remove(&d->queue, &j->item);
-    if (!j->handed)
-        return true;
-    d->ahead--;
-    if (!pool_take_back(&d->pool, j))
-        return false;
-    ledger_give(&d->ledger, j->promise_bytes);
-    return true;
-}
-
 static void on_job_done(void *context, struct job *j)
 {
     struct daemon *d = context;
 
-    note_begun(d);
-    ledger_give(&d->ledger, j->promise_bytes);
-    calls_finish(d, j);
-    daemon_feed(d);
+    schedule_done(d, j);
+    requests_finish(d, j);
+    schedule_feed(d);
     daemon_maybe_finish(d);
 }
 
@@ -168,6 +113,7 @@ static void close_handles(struct daemon *d)
     reload_deinit(&d->reload);
     gauge_deinit(&d->gauge);
     exporter_deinit(&d->exporter);
+    schedule_deinit(d);
     pool_stop(&d->pool);
 }
 
@@ -217,13 +163,13 @@ static void stop(struct daemon *d)
     if (d->stopping)
         return;
     d->stopping = true;
-    vn_log_notice("stopping: %u running, %u waiting", daemon_running(d), d->queue.length);
+    vn_log_notice("stopping: %u running, %u waiting", schedule_running(d), d->queue.length);
     service_notify(&d->service, "STOPPING=1\nSTATUS=finishing what runs");
     service_unwatch(&d->service);
     listener_close(&d->listener);
     exporter_stop(&d->exporter);
     uv_timer_start(&d->grace, on_grace_over, d->config->shutdown_grace_ms, 0);
-    calls_refuse_waiting(d);
+    requests_refuse_waiting(d);
     drop_clients(d, client_drop_if_done);
     daemon_maybe_finish(d);
 }
@@ -340,8 +286,7 @@ int daemon_run(const struct config *c)
     } else {
         d->config = c;
         d->started_ns = vn_now_ns();
-        queue_init(&d->queue, (uint32_t)c->queue_limit, c->queue_limit_bytes);
-        ledger_init(&d->ledger, c->memory_limit_bytes);
+        schedule_init(d);
         r = serve(d);
     }
     free(d);

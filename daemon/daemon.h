@@ -22,6 +22,7 @@
 #include "daemon/model.h"
 #include "daemon/queue.h"
 #include "daemon/reload.h"
+#include "daemon/schedule.h"
 #include "daemon/service.h"
 #include "daemon/worker.h"
 
@@ -33,6 +34,7 @@ enum daemon_counter {
     DESCRIBE_OK,
     STATUS_OK,
     RELOAD_OK,
+    CANCEL_OK,
     BAD_FRAME,
     BAD_REQUEST,
     UNKNOWN_TASK,
@@ -46,6 +48,7 @@ enum daemon_counter {
     INTERNAL,
     SHUTTING_DOWN,
     STORE_DAMAGED,
+    SUPERSEDED,
     ABANDONED, /* the client went before its answer */
     REQUESTS_RECEIVED,
     CONNECTIONS_ACCEPTED,
@@ -67,9 +70,9 @@ struct daemon {
     uint32_t n_clients;
     uint64_t input_bytes; /* frames that have not arrived whole, over all clients */
     struct queue queue;
+    struct schedule schedule;
     struct ledger ledger;
     struct pool pool;
-    uint32_t ahead;      /* jobs in the queue that the pool has, too: they are next */
     struct model *model; /* counted; new requests are for this one */
     struct reload reload;
     struct gauge gauge;
@@ -90,16 +93,6 @@ struct daemon {
 
 /* Serves until SIGTERM or SIGINT. Returns the exit status of the process. */
 int daemon_run(const struct config *c);
-
-/* Hands waiting jobs to the pool, as far as deadlines and the ledger allow. */
-void daemon_feed(struct daemon *d);
-
-/* Takes a waiting job out of queue, pool and ledger. True: it is the caller's. False: a worker has
- * begun it just now, so that it runs; it will come back as done. */
-bool daemon_take_back(struct daemon *d, struct job *j);
-
-/* Jobs that workers have. The ledger's number also counts those that are next. */
-uint32_t daemon_running(const struct daemon *d);
 
 /* While stopping: ends the loop when the last client and the last run are gone. */
 void daemon_maybe_finish(struct daemon *d);

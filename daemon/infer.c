@@ -1,5 +1,7 @@
 #include "daemon/infer.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "daemon/text.h"
 
@@ -102,9 +104,35 @@ static int prepare_wishes(struct job *j, const struct config *c, struct refusal 
     j->top_k = call->top_k ? call->top_k : 1;
     if (j->top_k > task->n_labels)
         j->top_k = task->n_labels;
+    return 0;
+}
+
+static void prepare_deadline(struct job *j)
+{
+    const Virtualnet__InferRequest *call = job_call(j);
+
     j->arrived_ns = vn_now_ns();
     if (call->deadline_ms)
         j->deadline_ns = j->arrived_ns + call->deadline_ms * VN_NS_PER_MS;
+    if (call->deadline_at_ns && (!j->deadline_ns || call->deadline_at_ns < j->deadline_ns))
+        j->deadline_ns = call->deadline_at_ns;
+}
+
+/* Class and stream: who comes first, and instead of whom. */
+static int prepare_place(const struct job *j, struct refusal *r)
+{
+    const Virtualnet__InferRequest *call = job_call(j);
+
+    if (!protobuf_c_enum_descriptor_get_value(&virtualnet__request_class__descriptor,
+                                              (int)call->request_class))
+        return refuse(r, BAD_REQUEST_CODE,
+                      "request_class is %d; it must be 1 (CONTROL) or 2 (BULK)",
+                      (int)call->request_class);
+    if (strlen(call->stream) > VN_NAME_MAX)
+        return refuse(r, BAD_REQUEST_CODE, "stream has %zu bytes; it may have %d",
+                      strlen(call->stream), VN_NAME_MAX);
+    if (call->replace && !call->stream[0])
+        return refuse(r, BAD_REQUEST_CODE, "replace wants a stream, whose waiting request it ends");
     return 0;
 }
 
@@ -152,7 +180,9 @@ static int prepare_promise(struct job *j, const struct ledger *ledger, struct re
 int infer_prepare(struct job *j, const struct config *c, const struct ledger *ledger,
                   struct refusal *refusal)
 {
+    prepare_deadline(j);
     j->request.plan_only = j->message->call_case == VIRTUALNET__REQUEST__CALL_PLAN;
     return prepare_task(j, refusal) || prepare_image(j, refusal) || prepare_levels(j, refusal) ||
-           prepare_wishes(j, c, refusal) || prepare_promise(j, ledger, refusal);
+           prepare_wishes(j, c, refusal) || prepare_place(j, refusal) ||
+           prepare_promise(j, ledger, refusal);
 }

@@ -17,6 +17,7 @@ struct job *job_new(Virtualnet__Request *message, uint64_t bytes, struct model *
     j->message_bytes = bytes;
     j->model = model_ref(model);
     atomic_init(&j->cancel, false);
+    atomic_init(&j->begun, false);
     return j;
 }
 
@@ -28,6 +29,12 @@ struct job *job_free(struct job *j)
     model_unref(j->model);
     free(j);
     return NULL;
+}
+
+enum queue_class job_class(const struct job *j)
+{
+    return job_call(j)->request_class == VIRTUALNET__REQUEST_CLASS__CONTROL ? QUEUE_CONTROL
+                                                                            : QUEUE_BULK;
 }
 
 uint64_t job_bytes(const struct job *j)

@@ -1,7 +1,7 @@
 /* A job: one validated Infer or Plan request on its way from the client through the queue and a
  * worker back to the loop. The loop owns it, except between handing it to the pool and getting it
  * back: then `result`, `outcome` and what belongs to them are the worker's, and the rest is const
- * but for `cancel`, and for what links and counts it in the loop. */
+ * but for `cancel` and `begun`, and for what links and counts it in the loop. */
 #pragma once
 
 #include <stdatomic.h>
@@ -28,6 +28,7 @@ struct job {
     struct job *previous, *next;  /* in the client's list */
     struct job *next_in_pool;     /* the pool's */
     bool handed;                  /* the pool has it, also while it waits */
+    atomic_bool begun;            /* a worker has it; set by the worker */
     uint64_t id;                  /* the client's */
     Virtualnet__Request *message; /* owned: image.pixels point into it */
     uint64_t message_bytes;       /* heap behind it */
@@ -39,7 +40,7 @@ struct job {
     uint32_t top_k;
     uint64_t promise_bytes; /* what the ledger is told */
     uint64_t arrived_ns, started_ns, ended_ns;
-    uint64_t deadline_ns; /* 0: none */
+    uint64_t deadline_ns; /* on the clock of vn_now_ns; 0: none */
     atomic_bool cancel;
 
     enum job_outcome outcome;
@@ -64,6 +65,9 @@ static inline const Virtualnet__InferRequest *job_call(const struct job *j)
     return j->message->call_case == VIRTUALNET__REQUEST__CALL_PLAN ? j->message->plan
                                                                    : j->message->infer;
 }
+
+/* The request's, bulk unless it says otherwise. */
+enum queue_class job_class(const struct job *j);
 
 /* Heap that the job holds. */
 uint64_t job_bytes(const struct job *j);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "daemon/client.h"
 #include "daemon/daemon.h"
 #include "daemon/job.h"
@@ -44,6 +45,7 @@ static void fill_error(struct error_reply *e, uint64_t id, const struct refusal 
         e->error.limit_name = (char *)refusal->limit_name;
     e->error.limit = refusal->limit;
     e->error.current = refusal->current;
+    e->error.retry_after_ms = refusal->retry_after_ms;
     if (refusal->phase)
         e->error.phase = (char *)refusal->phase;
     virtualnet__response__init(&e->response);
@@ -60,8 +62,8 @@ int reply_encode_refusal(struct vn_buffer *b, uint64_t id, const struct refusal 
     return vn_frame_append(b, &e.response.base, VN_FRAME_MAX);
 }
 
-_Static_assert((int)STORE_DAMAGED - (int)BAD_FRAME ==
-                   (int)VIRTUALNET__CODE__STORE_DAMAGED - (int)VIRTUALNET__CODE__BAD_FRAME,
+_Static_assert((int)SUPERSEDED - (int)BAD_FRAME ==
+                   (int)VIRTUALNET__CODE__SUPERSEDED - (int)VIRTUALNET__CODE__BAD_FRAME,
                "a counter for every code, in the same order");
 
 static enum daemon_counter code_counter(Virtualnet__Code code)
@@ -112,9 +114,10 @@ static void refuse_deadline(struct refusal *r, const struct job *j)
 {
     r->phase = j->phase;
     refuse(r, VIRTUALNET__CODE__DEADLINE,
-           "the deadline of %u ms passed in phase \"%s\"; allow more time, or state a smaller "
-           "budget",
-           job_call(j)->deadline_ms, j->phase);
+           "the deadline, %lld ms after the request arrived, passed in phase \"%s\"; allow more "
+           "time, or state a smaller budget",
+           ((long long)j->deadline_ns - (long long)j->arrived_ns) / (long long)VN_NS_PER_MS,
+           j->phase);
 }
 
 static void refuse_damaged(struct refusal *r, const struct job *j)
@@ -248,7 +251,19 @@ void reply_job(struct client *c, const struct job *j)
         reply_failed(c, j);
 }
 
-/* --- status and reload ------------------------------------------------------------------------ */
+/* --- cancel, status and reload ---------------------------------------------------------------- */
+
+void reply_cancelled(struct client *c, uint64_t id, uint32_t requests)
+{
+    Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
+    Virtualnet__CancelResponse cancel = VIRTUALNET__CANCEL_RESPONSE__INIT;
+
+    cancel.requests = requests;
+    response.id = id;
+    response.result_case = VIRTUALNET__RESPONSE__RESULT_CANCEL;
+    response.cancel = &cancel;
+    reply_send(c, &response, CANCEL_OK, NULL);
+}
 
 void reply_status(struct client *c, uint64_t id, const struct status_report *r)
 {

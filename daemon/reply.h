@@ -22,7 +22,8 @@ struct refusal {
     uint64_t needed_bytes;
     const char *limit_name; /* NULL: none */
     uint64_t limit, current;
-    const char *phase; /* NULL: none */
+    uint32_t retry_after_ms; /* 0: waiting alone will not help */
+    const char *phase;       /* NULL: none */
 };
 
 /* Fills code and sentence; returns 1, so that a check reads `return refuse(...)`. */
@@ -41,6 +42,7 @@ void reply_job(struct client *c, const struct job *j);
 void reply_describe(struct client *c, uint64_t id, const struct model *m, int task);
 
 void reply_status(struct client *c, uint64_t id, const struct status_report *r);
+void reply_cancelled(struct client *c, uint64_t id, uint32_t requests);
 void reply_reloaded(struct client *c, uint64_t id, const struct model *m);
 
 /* For the functions above: sends what fits into a frame and counts it, else says so. job: behind

@@ -80,7 +80,7 @@ void status_report(const struct daemon *d, struct status_report *ret_report)
     *ret_report = (struct status_report){
         .promised_bytes = d->ledger.promised,
         .queue_length = d->queue.length,
-        .running = daemon_running(d),
+        .running = schedule_running(d),
         .connections = d->n_clients,
     };
     memcpy(ret_report->counters, d->counters, sizeof d->counters);

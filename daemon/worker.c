@@ -19,6 +19,23 @@ static void append(struct job_list *list, struct job *j)
     list->last = j;
 }
 
+/* Behind its like: control before bulk. */
+static void insert(struct job_list *list, struct job *j)
+{
+    struct job *before = NULL;
+
+    if (j->item.class == QUEUE_BULK) {
+        append(list, j);
+        return;
+    }
+    for (struct job *i = list->first; i && i->item.class == QUEUE_CONTROL; i = i->next_in_pool)
+        before = i;
+    j->next_in_pool = before ? before->next_in_pool : list->first;
+    *(before ? &before->next_in_pool : &list->first) = j;
+    if (!j->next_in_pool)
+        list->last = j;
+}
+
 static struct job *take_first(struct job_list *list)
 {
     struct job *j = list->first;
@@ -40,6 +57,17 @@ static void wake_loop(const struct pool *p)
         return;
 }
 
+/* Under the lock: what this worker does next, NULL when there is nothing or the end has come. */
+static struct job *begin_next(struct worker *w)
+{
+    struct job *j = w->pool->stop ? NULL : take_first(&w->pool->todo);
+
+    if (j)
+        atomic_store(&j->begun, true);
+    w->running = j;
+    return j;
+}
+
 /* Puts back what is done, NULL at first, for what is next, NULL if there is nothing. The loop is
  * woken without the lock, or it would wake only to wait for it. */
 static struct job *exchange(struct worker *w, struct job *done)
@@ -53,8 +81,7 @@ static struct job *exchange(struct worker *w, struct job *done)
         wake = !p->done.first; /* else it is woken and was not there yet */
         append(&p->done, done);
     }
-    next = p->stop ? NULL : take_first(&p->todo);
-    w->running = next;
+    next = begin_next(w);
     pthread_mutex_unlock(&p->lock);
     if (wake)
         wake_loop(p);
@@ -83,8 +110,7 @@ static struct job *wait_for_job(struct worker *w)
         (void)!read(p->idle_fds[0], &token, 1); /* signals are not for threads: no EINTR */
         pthread_mutex_lock(&p->lock);
     }
-    j = p->stop ? NULL : take_first(&p->todo);
-    w->running = j;
+    j = begin_next(w);
     pthread_mutex_unlock(&p->lock);
     return j;
 }
@@ -213,7 +239,7 @@ void pool_give(struct pool *p, struct job *j)
     assert(pool_has_room(p));
     p->held++;
     pthread_mutex_lock(&p->lock);
-    append(&p->todo, j);
+    insert(&p->todo, j);
     wake = p->n_idle > 0;
     p->n_idle -= wake;
     pthread_mutex_unlock(&p->lock);

@@ -56,8 +56,8 @@ struct pool {
 int pool_start(struct pool *p, uv_loop_t *loop, uint32_t n_workers,
                void (*finished)(void *context, struct job *j), void *context);
 
-/* Whether a job may be given. They are begun in the order in which they were given, as many at once
- * as there are workers. */
+/* Whether a job may be given. They are begun in the order in which they were given, control before
+ * bulk, as many at once as there are workers. */
 static inline bool pool_has_room(const struct pool *p)
 {
     return p->held < 2 * p->n_workers;

@@ -81,7 +81,7 @@ def test_length_just_above_the_limit():
 def test_empty_frame():
     with Daemon(store("small")) as d, d.connect() as c:
         c.send_bytes(frame(b""))
-        expect_error(c.receive(), pb.BAD_REQUEST, "infer, plan, describe, status and reload")
+        expect_error(c.receive(), pb.BAD_REQUEST, "infer, plan, describe", "reload and cancel")
         check(c.call(status=pb.StatusRequest()).status.store == "small", "it must go on")
 
 

@@ -146,9 +146,9 @@ def test_deadlines():
         late.deadline_ms = 1
         # The first takes a tenth of a second: the second's millisecond passes in the queue.
         c.send_bytes(c.request(infer=slow(), id=1) + c.request(infer=late, id=2))
-        check(c.receive().infer.label, "no answer")
         e = expect_error(c.receive(), pb.DEADLINE, "1 ms", "queue")
         check(e.phase == "queue", str(e))
+        check(c.receive().infer.label, "no answer")
         # Alone it starts in time, unless this machine is busy, and is stopped between branches.
         phases = phases_until("compute", c, slow(), 10)
         check(phases <= {"queue", "compute"}, str(phases))
@@ -298,19 +298,22 @@ def test_client_leaves_while_its_request_is_next():
 def test_worker_goes_on_without_the_loop():
     """With others waiting, a worker that is done has its next job; it does not sleep until the
     loop has looked."""
-    ask = infer("garment", image(28, 28), level=[4] * 4)
     with Daemon(store("small"), connection_inflight_limit=1000, queue_limit=1000) as d:
-        slept = {}
-        for task in os.listdir(f"/proc/{d.process.pid}/task"):
-            if int(task) != d.process.pid:
-                slept[task] = sleeps(d, task)
-        with d.connect() as c:
-            ask_at_once(c, 500, infer=ask)
-            for _ in range(500):
-                check(c.receive().infer.label, "no answer")
-        for task in slept:
-            slept[task] = sleeps(d, task) - slept[task]
-        check(len(slept) == 1 and max(slept.values()) < 100, f"sleeps for 500 runs: {slept}")
+        tasks = [t for t in os.listdir(f"/proc/{d.process.pid}/task") if int(t) != d.process.pid]
+        check(len(tasks) == 1, str(tasks))
+        counts = []
+        while not counts or min(counts) >= 100:  # a busy machine keeps the loop away
+            check(len(counts) < 10, f"sleeps for 500 runs: {counts}")
+            counts.append(sleeps_for_500_runs(d, tasks[0]))
+
+
+def sleeps_for_500_runs(d, task):
+    before = sleeps(d, task)
+    with d.connect() as c:
+        ask_at_once(c, 500, infer=infer("garment", image(28, 28), level=[4] * 4))
+        for _ in range(500):
+            check(c.receive().infer.label, "no answer")
+    return sleeps(d, task) - before
 
 
 def sleeps(d, task):
