@@ -104,6 +104,22 @@ static int start(struct vn_client *c, Virtualnet__Request *message, uint32_t tim
     return 0;
 }
 
+/* Its answer belongs to no call: it is dropped like a late one. */
+void vn_tell_cancelled(struct vn_client *c, const struct vn_call *call)
+{
+    Virtualnet__Request message = VIRTUALNET__REQUEST__INIT;
+    Virtualnet__CancelRequest cancel = VIRTUALNET__CANCEL_REQUEST__INIT;
+
+    if (call->expected != VIRTUALNET__RESPONSE__RESULT_INFER)
+        return;
+    message.id = c->last_id + 1;
+    message.call_case = VIRTUALNET__REQUEST__CALL_CANCEL;
+    message.cancel = &cancel;
+    cancel.id = call->id;
+    if (!vn_frame_append(&c->out, &message.base, c->frame_limit))
+        c->last_id++;
+}
+
 /* ---- infer and plan -------------------------------------------------------------------------- */
 
 /* Points the message at the pixels, packed: at the caller's where they already are, else at a copy
@@ -152,6 +168,13 @@ static int fill_request(struct vn_client *c, const struct vn_client_request *req
     message->top_k = request->top_k;
     message->deadline_ms = request->deadline_ms ? request->deadline_ms : timeout_ms;
     message->uniform = request->uniform != 0;
+    message->request_class = request->request_class == VN_CLIENT_CONTROL
+                                 ? VIRTUALNET__REQUEST_CLASS__CONTROL
+                                 : VIRTUALNET__REQUEST_CLASS__CLASS_UNSPECIFIED;
+    if (request->stream)
+        message->stream = (char *)request->stream;
+    message->replace = request->replace != 0;
+    message->deadline_at_ns = request->deadline_at_ns;
     return 0;
 }
 

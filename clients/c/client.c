@@ -142,6 +142,7 @@ int vn_client_cancel(struct vn_client *c, uint64_t id)
     for (struct vn_call *call = c->first; call; call = call->next) {
         if (call->id != id)
             continue;
+        vn_tell_cancelled(c, call);
         vn_error_set(&error, -ECANCELED, "the call was cancelled");
         vn_call_end(c, call, NULL, &error);
         return 0;

@@ -68,6 +68,12 @@ void vn_call_end(struct vn_client *c, struct vn_call *call, struct vn_reply *rep
 /* Closes the socket and ends every open call with this error, the oldest first. */
 void vn_hang_up(struct vn_client *c, const struct vn_client_error *error);
 
+/* call.c */
+
+/* Queues the news that nobody waits for this call any more. Best effort: when there is no room, the
+ * daemon works on. */
+void vn_tell_cancelled(struct vn_client *c, const struct vn_call *call);
+
 /* reply.c */
 
 enum {

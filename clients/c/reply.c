@@ -41,6 +41,7 @@ static void fill_error(const Virtualnet__Error *m, struct vn_client_error *e)
         .needed_bytes = m->needed_bytes,
         .limit = m->limit,
         .current = m->current,
+        .retry_after_ms = m->retry_after_ms,
     };
     copy_text(e->message, sizeof e->message, *m->message ? m->message : "(no reason was given)");
     copy_text(e->limit_name, sizeof e->limit_name, m->limit_name);

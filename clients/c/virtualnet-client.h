@@ -64,7 +64,7 @@ enum vn_client_code {
     VN_CLIENT_E_UNKNOWN_TASK = 3,
     VN_CLIENT_E_BAD_IMAGE = 4,
     VN_CLIENT_E_BUDGET_TOO_SMALL = 5, /* needed_bytes: what the smallest path needs */
-    VN_CLIENT_E_BUSY = 6,             /* limit_name, limit, current */
+    VN_CLIENT_E_BUSY = 6,             /* limit_name, limit, current, retry_after_ms */
     VN_CLIENT_E_DEADLINE = 7,         /* phase: where it ended */
     VN_CLIENT_E_CANCELLED = 8,
     VN_CLIENT_E_NOT_ALLOWED = 9,
@@ -72,6 +72,7 @@ enum vn_client_code {
     VN_CLIENT_E_INTERNAL = 11,
     VN_CLIENT_E_SHUTTING_DOWN = 12,
     VN_CLIENT_E_STORE_DAMAGED = 13, /* a smaller budget may do without the damaged part */
+    VN_CLIENT_E_SUPERSEDED = 14,    /* a newer request of its stream took its place */
 };
 
 /* What went wrong, for people (message) and programs (the rest). Texts are cut to their arrays,
@@ -84,6 +85,7 @@ struct vn_client_error {
     uint64_t limit;        /* BUSY */
     uint64_t current;      /* BUSY */
     char phase[32];        /* DEADLINE: "queue", "agent", "compute"; else "" */
+    uint32_t retry_after_ms; /* BUSY: when there may be room; 0: waiting alone will not help */
 };
 
 /* "BUDGET_TOO_SMALL" for a code, "ETIMEDOUT" or the like for a negative errno. Static text. */
@@ -107,6 +109,12 @@ struct vn_client_image {
     enum vn_client_format format;
 };
 
+/* Who is served first; of one class, who came first. */
+enum vn_client_class {
+    VN_CLIENT_BULK = 0,    /* the default */
+    VN_CLIENT_CONTROL = 1, /* before all bulk requests that wait; for what a robot acts upon */
+};
+
 struct vn_client_request {
     const char *task; /* NULL: the only task of the store */
     struct vn_client_image image;
@@ -117,6 +125,15 @@ struct vn_client_request {
     int uniform;          /* not 0: the plain rule, the largest uniform level that fits */
     uint32_t top_k;       /* labels in the answer; 0: 1 */
     uint32_t deadline_ms; /* after which the daemon gives up; 0: the timeout of the call */
+    enum vn_client_class request_class;
+    /* What the image belongs to, a camera for example; at most 64 bytes, NULL: nothing. At most one
+     * request of a stream waits in the daemon: another one ends it with VN_CLIENT_E_SUPERSEDED when
+     * `replace` is not 0 (the latest wins), else it is refused with VN_CLIENT_E_BUSY. */
+    const char *stream;
+    int replace;
+    /* A moment of CLOCK_MONOTONIC after which the daemon gives up, for example when the picture was
+     * taken and some time; 0: none. With another deadline, the earlier one holds. */
+    uint64_t deadline_at_ns;
 };
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -315,8 +332,8 @@ int vn_client_status_start(struct vn_client *client, uint32_t timeout_ms,
 int vn_client_reload_start(struct vn_client *client, uint32_t timeout_ms,
                            vn_client_callback *callback, void *userdata, uint64_t *ret_id);
 
-/* Ends an open call now, with -ECANCELED; the daemon may still work on it, its reply is dropped.
- * -ENOENT: no such call is open. */
+/* Ends an open call now, with -ECANCELED. The daemon is told with the next dispatch, so that it
+ * does not work for nobody; what it still answers is dropped. -ENOENT: no such call is open. */
 int vn_client_cancel(struct vn_client *client, uint64_t id);
 
 /* The socket to watch, or -1 once the connection is closed. It changes only to -1. */

@@ -120,6 +120,7 @@ static void reply_error(struct pair *p, uint64_t id, Virtualnet__Code code, cons
     error.limit_name = text("queue_limit");
     error.limit = 64;
     error.current = 63;
+    error.retry_after_ms = 17;
     error.phase = text("compute\n");
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_ERROR;
@@ -236,6 +237,7 @@ Test(client, errors_carry_code_sentence_and_numbers)
     cr_expect_str_eq(e->limit_name, "queue_limit");
     cr_expect_eq(e->limit, 64);
     cr_expect_eq(e->current, 63);
+    cr_expect_eq(e->retry_after_ms, 17);
     cr_expect_str_eq(e->phase, "compute?");
 
     reply_error(&p, 2, (Virtualnet__Code)77, ""); /* a code of a later version */
@@ -250,7 +252,7 @@ Test(client, codes_have_the_numbers_and_names_of_the_wire)
 {
     const ProtobufCEnumDescriptor *d = &virtualnet__code__descriptor;
 
-    cr_assert_eq(d->n_values, VN_CLIENT_E_STORE_DAMAGED + 1); /* and UNSPECIFIED, 0 */
+    cr_assert_eq(d->n_values, VN_CLIENT_E_SUPERSEDED + 1); /* and UNSPECIFIED, 0 */
     for (unsigned i = 1; i < d->n_values; i++)
         cr_expect_str_eq(vn_client_result_name(d->values[i].value), d->values[i].name);
     cr_expect_str_eq(vn_client_result_name(VN_CLIENT_E_BUSY), "BUSY");
@@ -360,17 +362,27 @@ Test(client, a_request_says_what_was_wished)
     cr_expect_eq(r->infer->top_k, 2);
     cr_expect_eq(r->infer->uniform, 1);
     cr_expect_eq(r->infer->deadline_ms, 500); /* the timeout, as no deadline was given */
+    cr_expect_eq(r->infer->request_class, VIRTUALNET__REQUEST_CLASS__CLASS_UNSPECIFIED);
+    cr_expect_str_eq(r->infer->stream, "");
     cr_expect_eq(r->infer->image->stride, 0);
     cr_assert_eq(r->infer->image->pixels.len, 4);
     cr_expect_arr_eq(r->infer->image->pixels.data, ((uint8_t[]){1, 2, 3, 4}), 4);
     virtualnet__request__free_unpacked(r, NULL);
 
     request.deadline_ms = 20;
+    request.request_class = VN_CLIENT_CONTROL;
+    request.stream = "front";
+    request.replace = 1;
+    request.deadline_at_ns = 12345;
     cr_assert_eq(vn_client_plan_start(p.client, &request, 500, NULL, NULL, &id), 0);
     cr_assert_eq(vn_client_dispatch(p.client), 0);
     r = receive(&p);
     cr_assert_eq(r->call_case, VIRTUALNET__REQUEST__CALL_PLAN);
     cr_expect_eq(r->plan->deadline_ms, 20);
+    cr_expect_eq(r->plan->request_class, VIRTUALNET__REQUEST_CLASS__CONTROL);
+    cr_expect_str_eq(r->plan->stream, "front");
+    cr_expect(r->plan->replace);
+    cr_expect_eq(r->plan->deadline_at_ns, 12345);
     virtualnet__request__free_unpacked(r, NULL);
 }
 
@@ -491,6 +503,36 @@ Test(client, cancel_ends_one_call)
     reply_status(&p, 2, "kept");
     cr_expect_eq(vn_client_dispatch(p.client), 0);
     expect_all(seen, 2 - 1, -ECANCELED);
+    expect_all(seen + 1, 1, 0);
+}
+
+Test(client, the_daemon_is_told_what_was_cancelled)
+{
+    _cleanup_(end) struct pair p = connected();
+    struct vn_client_request request = {.task = "kind"};
+    struct seen seen[2] = {0};
+    Virtualnet__Request *r;
+    uint64_t id;
+
+    cr_assert_eq(vn_client_plan_start(p.client, &request, 0, on_reply, &seen[0], &id), 0);
+    cr_expect_eq(vn_client_cancel(p.client, 1), 0);
+    expect_all(seen, 1, -ECANCELED);
+    cr_expect_eq(vn_client_open_calls(p.client), 0);
+    cr_assert_eq(vn_client_dispatch(p.client), 0);
+    virtualnet__request__free_unpacked(receive(&p), NULL);
+    r = receive(&p);
+    cr_assert_eq(r->call_case, VIRTUALNET__REQUEST__CALL_CANCEL);
+    cr_expect_eq(r->cancel->id, 1);
+    cr_expect_eq(r->id, 2);
+    virtualnet__request__free_unpacked(r, NULL);
+
+    /* the answers to both belong to nobody, also an older daemon's to the second */
+    reply_error(&p, 1, VIRTUALNET__CODE__CANCELLED, "it was");
+    reply_error(&p, 2, VIRTUALNET__CODE__BAD_REQUEST, "no such call");
+    cr_assert_eq(vn_client_status_start(p.client, 0, on_reply, &seen[1], &id), 0);
+    cr_expect_eq(id, 3);
+    reply_status(&p, 3, "mine");
+    cr_expect_eq(vn_client_dispatch(p.client), 0);
     expect_all(seen + 1, 1, 0);
 }
 

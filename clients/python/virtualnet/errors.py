@@ -57,13 +57,15 @@ class BudgetTooSmall(Refused):
 
 
 class Busy(Refused):
-    """A limit is reached: `limit_name`, its value `limit`, and how much is in use, `current`."""
+    """A limit is reached: `limit_name`, its value `limit`, and how much is in use, `current`.
+    `retry_after_s`: when there may be room; 0: waiting alone will not help."""
 
     def __init__(self, message: str, error: _pb.Error) -> None:
         super().__init__(message, error)
         self.limit_name: str = error.limit_name
         self.limit: int = error.limit
         self.current: int = error.current
+        self.retry_after_s: float = error.retry_after_ms / 1000
 
 
 class DeadlineExceeded(Refused):
@@ -99,6 +101,10 @@ class StoreDamaged(Refused):
     """A part of the store that the run needs is not what was written; the message names it."""
 
 
+class Superseded(Refused):
+    """A newer request of its stream took its place before it began."""
+
+
 _CLASSES: dict[int, type[Refused]] = {
     _pb.BAD_FRAME: BadFrame,
     _pb.BAD_REQUEST: BadRequest,
@@ -113,6 +119,7 @@ _CLASSES: dict[int, type[Refused]] = {
     _pb.INTERNAL: InternalError,
     _pb.SHUTTING_DOWN: ShuttingDown,
     _pb.STORE_DAMAGED: StoreDamaged,
+    _pb.SUPERSEDED: Superseded,
 }
 for _code, _class in _CLASSES.items():
     _class.code = _pb.Code.Name(_code)
