@@ -87,8 +87,19 @@ static int exit_code_of(int result)
 }
 
 /* What to do next. Empty when the daemon's sentence already says it. */
+#define IN_TEXT 32
+
+/* " in 20 ms", nothing when it is not known. */
+static const char *in(uint32_t ms, char text[static IN_TEXT])
+{
+    snprintf(text, IN_TEXT, ms ? " in %u ms" : "", ms);
+    return text;
+}
+
 static void print_advice(const struct vn_client_error *e)
 {
+    char text[IN_TEXT];
+
     switch (e->result) {
     case VN_CLIENT_E_UNKNOWN_TASK:
         fprintf(stderr, "  'virtualnet describe' lists the tasks; --task chooses one.\n");
@@ -99,9 +110,10 @@ static void print_advice(const struct vn_client_error *e)
         break;
     case VN_CLIENT_E_BUSY:
         fprintf(stderr,
-                "  Limit %s: %ju of %ju in use. Try again, or raise it in the daemon's "
+                "  Limit %s: %ju of %ju in use. Try again%s, or raise it in the daemon's "
                 "configuration.\n",
-                e->limit_name, (uintmax_t)e->current, (uintmax_t)e->limit);
+                e->limit_name, (uintmax_t)e->current, (uintmax_t)e->limit,
+                in(e->retry_after_ms, text));
         break;
     case VN_CLIENT_E_DEADLINE:
         fprintf(stderr, "  It ended in phase '%s'. Raise --timeout, or lower --budget.\n",

@@ -24,7 +24,7 @@ enum {
         3,              /* no daemon there, the connection broke, or it did not answer in time */
     VN_EXIT_INPUT = 4,  /* a file cannot be read, or is not what it should be */
     VN_EXIT_SYSTEM = 5, /* this side ran out of something, or the output cannot be written */
-    VN_EXIT_INTERRUPTED = 6, /* training stopped by a signal; --resume goes on */
+    VN_EXIT_INTERRUPTED = 6, /* stopped by a signal; training goes on with --resume */
 };
 
 struct vn_command {

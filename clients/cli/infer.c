@@ -3,14 +3,16 @@
  *
  * A file's job is waiting, open or done. Done jobs are printed as soon as all before them are; a
  * BUSY answer to a call that was sent while others of ours were open sends its job back to waiting
- * and lowers the number of calls that are sent ahead. */
+ * and lowers the number of calls that are sent ahead. Ctrl-C cancels what is open. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "clients/cli/request.h"
+#include "engine/network.h"
 
 #define AHEAD_MAX 4      /* open calls: enough to hide reading and sending behind computing */
 #define IMAGE_COLUMN 40  /* widest file column; longer names push their line */
@@ -20,7 +22,8 @@ struct job {
     struct run *run;
     const char *file;
     enum { WAITING, OPEN, DONE } state;
-    bool alone; /* no other call was open when it was sent */
+    uint64_t id; /* of the call, while open */
+    bool alone;  /* no other call was open when it was sent */
     int exit_code;
     struct vn_client_error error; /* done with another exit_code than 0 and VN_EXIT_INPUT */
     struct vn_why why;            /* done with VN_EXIT_INPUT */
@@ -45,10 +48,15 @@ struct run {
     bool has_heading;
     int image_width, answer_width, path_width;
     int exit_code;
+    sigset_t waiting; /* the signal mask while it waits: only then may SIGINT come */
 };
+
+static volatile sig_atomic_t interrupted;
 
 static const struct option options[] = {
     {"top", required_argument, NULL, 'k'},
+    {"class", required_argument, NULL, 'c'},
+    {"stream", required_argument, NULL, 's'},
     VN_CLI_REQUEST_OPTIONS,
     {0},
 };
@@ -163,8 +171,12 @@ static int print_job(struct run *run, struct job *job)
     if (job->exit_code == VN_EXIT_INPUT) /* the sentence names the file */
         return vn_cli_sorry(run->request.common.json, VN_EXIT_INPUT,
                             run->request.common.json ? job->file : NULL, job->why.text);
-    if (job->exit_code)
-        return vn_cli_failed(&run->request.common, job->file, &job->error);
+    if (job->exit_code) {
+        int code = vn_cli_failed(&run->request.common, job->file, &job->error);
+
+        /* what a stream is for */
+        return job->error.result == VN_CLIENT_E_SUPERSEDED ? VN_EXIT_OK : code;
+    }
     if (run->request.common.json) {
         job->json = NULL;
         return vn_cli_print_json(json);
@@ -196,7 +208,6 @@ static bool send_job(struct run *run, struct job *job)
 {
     struct vn_client_request request;
     struct vn_image_buffer image = {0};
-    uint64_t id;
     int r = vn_image_file_read(job->file, &job->why, &image);
 
     job->state = OPEN;
@@ -208,7 +219,7 @@ static bool send_job(struct run *run, struct job *job)
     }
     request = vn_cli_request_of(&run->request, &image);
     r = vn_client_infer_start(run->client, &request, run->request.common.timeout_ms, on_reply, job,
-                              &id);
+                              &job->id);
     vn_image_buffer_deinit(&image);
     if (r == -EAGAIN && vn_client_open_calls(run->client)) {
         job->state = WAITING;
@@ -236,9 +247,12 @@ static void wait_for_some(struct run *run)
 {
     struct pollfd p = {.fd = vn_client_fd(run->client), .events = vn_client_events(run->client)};
 
+    int ms = vn_client_next_timeout(run->client);
+    struct timespec wait = {ms / 1000, ms % 1000 * 1000000L};
+
     if (!vn_client_open_calls(run->client))
         return;
-    poll(&p, 1, vn_client_next_timeout(run->client));
+    ppoll(&p, 1, ms < 0 ? NULL : &wait, &run->waiting);
     vn_client_dispatch(run->client); /* a broken connection ends the open jobs with its reason */
 }
 
@@ -263,12 +277,51 @@ static int give_up(struct run *run)
     return run->exit_code ? run->exit_code : VN_EXIT_CONNECTION;
 }
 
+static void on_interrupt(int number)
+{
+    interrupted = 1;
+}
+
+static void catch_interrupts(struct run *run)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigset_t set;
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigprocmask(SIG_BLOCK, &set, &run->waiting);
+}
+
+/* Cancels what is open; what was answered before is printed. */
+static int stop(struct run *run)
+{
+    size_t unanswered = 0;
+    char sentence[96];
+
+    for (size_t i = run->n_printed; i < run->n_jobs; i++) {
+        if (run->jobs[i].state != DONE)
+            unanswered++;
+        else
+            print_and_release(run, &run->jobs[i]);
+        if (run->jobs[i].state == OPEN)
+            vn_client_cancel(run->client, run->jobs[i].id);
+    }
+    vn_client_dispatch(run->client); /* tells the daemon */
+    snprintf(sentence, sizeof sentence, "interrupted; %zu images were not answered", unanswered);
+    return vn_cli_sorry(run->request.common.json, VN_EXIT_INTERRUPTED, NULL, sentence);
+}
+
 static int infer_all(struct run *run)
 {
+    catch_interrupts(run);
     while (run->n_printed < run->n_jobs && vn_client_fd(run->client) >= 0) {
         send_some(run);
         print_done(run);
         wait_for_some(run);
+        if (interrupted)
+            return stop(run);
     }
     return give_up(run);
 }
@@ -301,19 +354,51 @@ static void run_deinit(struct run *run)
     vn_cli_request_deinit(&run->request);
 }
 
+static bool parse_class(const char *text, enum vn_client_class *ret_class)
+{
+    if (strcmp(text, "control") && strcmp(text, "bulk"))
+        return false;
+    *ret_class = *text == 'c' ? VN_CLIENT_CONTROL : VN_CLIENT_BULK;
+    return true;
+}
+
+/* False: a usage error, which has been said. */
+static bool take_option(int option, const char *value, struct vn_cli_request *r)
+{
+    const char *wanted;
+
+    switch (option) {
+    case 'k':
+        if (vn_cli_u32(value, 1, 1000, &r->request.top_k))
+            return true;
+        wanted = "--top takes a number of labels, 1 .. 1000";
+        break;
+    case 'c':
+        if (parse_class(value, &r->request.request_class))
+            return true;
+        wanted = "--class takes control or bulk";
+        break;
+    case 's':
+        r->request.stream = value;
+        r->request.replace = 1;
+        if (*value && strlen(value) <= VN_NAME_MAX)
+            return true;
+        wanted = "--stream takes a name of 1 .. 64 bytes";
+        break;
+    default:
+        return vn_cli_request_option("infer", option, value, r);
+    }
+    vn_cli_usage("infer", "%s, not '%s'", wanted, value);
+    return false;
+}
+
 static bool parse(int argc, char **argv, struct run *run)
 {
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-        if (option != 'k') {
-            if (!vn_cli_request_option("infer", option, optarg, &run->request))
-                return false;
-        } else if (!vn_cli_u32(optarg, 1, 1000, &run->request.request.top_k)) {
-            vn_cli_usage("infer", "--top takes a number of labels, 1 .. 1000, not '%s'", optarg);
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        if (!take_option(option, optarg, &run->request))
             return false;
-        }
-    }
     if (optind < argc)
         return true;
     vn_cli_usage("infer", "which image? Give at least one file");
@@ -350,9 +435,13 @@ const struct vn_command vn_command_infer = {
         "  PROMISED       bytes that the run needed at most: parameters, activations, image\n"
         "  TIME           choosing and running the path, in the daemon\n"
         "With --json, one object per image and line. A failed image does not stop the others; the\n"
-        "exit code is the first failure's.\n"
+        "exit code is the first failure's. Ctrl-C cancels what is open.\n"
         "\n"
         "options:\n" VN_CLI_REQUEST_HELP "  --top K          print the K best labels\n"
+        "  --class CLASS    control: before all bulk requests that wait; default: bulk\n"
+        "  --stream NAME    the images are one stream, of which the latest wins: one that waits "
+        "when\n"
+        "                   the next is sent is superseded by it, which is no failure\n"
         "\n"
         "examples:\n"
         "  virtualnet infer --task garment shirt.png\n"

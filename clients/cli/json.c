@@ -78,6 +78,8 @@ json_t *vn_cli_json_error(const struct vn_client_error *e)
         json_object_set_new(object, "limit", json_integer((json_int_t)e->limit));
         json_object_set_new(object, "current", json_integer((json_int_t)e->current));
     }
+    if (e->retry_after_ms)
+        json_object_set_new(object, "retry_after_ms", json_integer(e->retry_after_ms));
     if (*e->phase)
         json_object_set_new(object, "phase", vn_cli_json_text(e->phase));
     return object;

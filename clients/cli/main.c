@@ -35,7 +35,7 @@ static const char epilogue[] = "\n"
                                "  3  no daemon there, the connection broke, or no answer in time\n"
                                "  4  a file cannot be read, or is not what it should be\n"
                                "  5  out of memory, or the output cannot be written\n"
-                               "  6  interrupted; training can be resumed\n";
+                               "  6  interrupted by Ctrl-C; training can be resumed\n";
 
 static void print_general_help(FILE *to)
 {

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 
 sys.path.insert(0, os.environ["PYTHON_PACKAGE"])
@@ -80,6 +82,8 @@ def test_usage_errors():
         ("infer", "--path", "1,,2", "x"), ("infer", "--path", "1,2,", "x"),
         ("infer", "--path", "17", "x"), ("infer", "--path", ",".join(["1"] * 65), "x"),
         ("infer", "--level", "-1", "x"), ("infer", "--top", "0", "x"), ("infer", "--top"),
+        ("infer", "--class", "first", "x"), ("infer", "--class", "", "x"),
+        ("infer", "--stream", "", "x"), ("infer", "--stream", "s" * 65, "x"),
         ("infer", "--timeout", "1s", "x"), ("plan", "a", "b"), ("describe", "a", "b"),
         ("status", "x"), ("reload", "x"), ("inspect",), ("inspect", "a", "b"), ("verify",),
     ):
@@ -155,6 +159,55 @@ def test_busy_that_arrives_with_what_was_in_the_way():
     with Fake(all_but_the_first_are_busy) as fake:
         out, _ = run("infer", "--json", *images, socket=fake.path)
         check([r["image"] for r in lines(out)] == images, out)
+
+
+def test_class_and_stream():
+    seen = []
+
+    def handler(connection):
+        first, second = receive(connection), receive(connection)
+        seen.extend([first.infer, second.infer])
+        error = pb.Error(code=pb.SUPERSEDED, message="a newer one came")
+        connection.sendall(frame(pb.Response(id=first.id, error=error)) +
+                           frame(answer(second.id)))
+
+    images = [pgm("a.pgm"), pgm("b.pgm")]
+    with Fake(handler) as fake:
+        out, err = run("infer", "--class", "control", "--stream", "front", *images,
+                       socket=fake.path)
+        check("b.pgm" in out and "a.pgm" not in out, out)
+        check("a.pgm" in err and "a newer one came" in err, err)
+    for i in seen:
+        check((i.request_class, i.stream, i.replace) == (pb.CONTROL, "front", True), str(i)[:200])
+    with harness.Daemon(harness.store("small")) as d:
+        run("infer", "--task", "garment", "--class", "bulk", "--stream", "x", *images * 5,
+            socket=d.socket_path)
+        n = harness.counters(d.status())
+        check(n["infer_ok"] + n["superseded"] == 10, str(n))
+
+
+def test_interrupt_cancels():
+    """One was answered, three are open, one is not sent yet."""
+    cancelled, sent = [], threading.Event()
+
+    def handler(connection):
+        requests = [receive(connection) for _ in range(4)]
+        connection.sendall(frame(answer(requests[0].id)))
+        requests.append(receive(connection))
+        sent.set()
+        while (r := receive(connection)) is not None:
+            cancelled.append((r.WhichOneof("call"), r.cancel.id))
+        check(cancelled == [("cancel", r.id) for r in requests[1:]], str(cancelled))
+
+    images = [pgm(f"{i}.pgm") for i in range(6)]
+    with Fake(handler) as fake:
+        p = subprocess.Popen([os.environ["VIRTUALNET"], "infer", "--socket", fake.path, *images],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        check(sent.wait(60), "the requests never come")
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+        check(p.returncode == 6 and "5 images were not answered" in err, f"{p.returncode} {err}")
+        check(len(out.splitlines()) == 2, out)
 
 
 def test_bad_images_do_not_stop_the_others():

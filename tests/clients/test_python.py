@@ -121,6 +121,47 @@ def test_infer_many_within_small_limits():
             check(len(answers) == 40 and all(a.label for a in answers), "all are answered")
 
 
+def test_stream():
+    """Answers come in the order of the pictures, the last one's among them."""
+    with harness.Daemon(harness.store("large"), default_budget_bytes=30000000) as d:
+        with virtualnet.Stream("front", "big", path=[8] * 6, socket_path=d.socket_path) as s:
+            check(s.get() is None, "nothing was put")
+            numbers = [s.put(RGB) for _ in range(20)]
+            check(s.get(timeout=0.0) is None, "so soon")
+            got = []
+            while (answer := s.get(timeout=60)) is not None:
+                got.append(answer)
+            answered = [n for n, _ in got]
+            check(answered == sorted(answered) and answered[-1] == numbers[-1], str(answered))
+            check(len(answered) < 5 and all(a.label for _, a in got), str(answered))
+        counters = d.status()
+        n = harness.counters(counters)
+        check((n["infer_ok"], n["superseded"]) == (len(got), 20 - len(got)), str(n))
+        with virtualnet.Stream("x" * 65, "big", socket_path=d.socket_path) as s:
+            s.put(RGB)
+            raises(virtualnet.BadRequest, s.get, "65 bytes")
+
+
+def test_control():
+    with harness.Daemon(harness.store("small")) as d, virtualnet.Client(d.socket_path) as c:
+        check(c.infer(GRAY, "garment", control=True).label, "no answer")
+        check(len(c.infer_many([GRAY] * 3, "garment", control=True)) == 3, "no answers")
+
+
+def test_busy_says_when():
+    with harness.Daemon(harness.store("small"), connection_inflight_limit=2) as d:
+        with virtualnet.Stream("a", "garment", socket_path=d.socket_path) as s:
+            s._wishes.stream, s._wishes.replace = "", False
+            for _ in range(3):
+                s.put(GRAY)
+            while True:
+                try:
+                    if s.get(timeout=10) is None:
+                        break
+                except virtualnet.Busy as e:
+                    check(e.retry_after_s > 0 and e.limit == 2, f"{e!r}")
+
+
 def test_threads_take_turns():
     with harness.Daemon(harness.store("small")) as d, virtualnet.Client(d.socket_path) as c:
         wrong = []

@@ -30,6 +30,7 @@ from .errors import (
     UnknownTask,
     VirtualnetError,
 )
+from .stream import Stream
 from .types import Answer, Bytes, Description, Label, Measured, Reloaded, Status, Task
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __all__ = [
     "Reloaded",
     "ShuttingDown",
     "StoreDamaged",
+    "Stream",
     "Status",
     "Superseded",
     "Task",

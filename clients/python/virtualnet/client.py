@@ -19,7 +19,7 @@ from .errors import Busy, refused
 TimeoutLike = Optional[Union[float, Literal["default"]]]
 
 
-def _image(image: npt.ArrayLike) -> _pb.Image:
+def image_message(image: npt.ArrayLike) -> _pb.Image:
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise ValueError(
@@ -39,15 +39,17 @@ def _image(image: npt.ArrayLike) -> _pb.Image:
     return _pb.Image(format=pixel_format, width=width, height=height, pixels=array.tobytes())
 
 
-def _wishes(
+def wishes_message(
     task: str | None,
     budget_bytes: int,
     thrift: float,
     path: Sequence[int] | None,
     uniform: bool,
     top_k: int = 0,
+    control: bool = False,
 ) -> _pb.InferRequest:
     return _pb.InferRequest(
+        request_class=_pb.CONTROL if control else _pb.CLASS_UNSPECIFIED,
         task=task or "",
         budget_bytes=budget_bytes,
         thrift=thrift,
@@ -57,7 +59,7 @@ def _wishes(
     )
 
 
-def _result(reply: _pb.Response) -> Any:
+def result_of(reply: _pb.Response) -> Any:
     """What the daemon answered; a refusal as an exception."""
     what = reply.WhichOneof("result")
     if what == "error":
@@ -104,6 +106,7 @@ class Client:
         path: Sequence[int] | None = None,
         uniform: bool = False,
         top_k: int = 1,
+        control: bool = False,
         timeout: TimeoutLike = "default",
     ) -> types.Answer:
         """What is in the image: uint8, (height, width) gray or (height, width, 3) RGB, any size.
@@ -111,9 +114,10 @@ class Client:
         task: may be left out when the store has one. budget_bytes: most memory that the run may
         need, 0 for the daemon's default. thrift: 0 .. 1, how much to save below the budget on easy
         images. path: one level per block, instead of the agent's choice. uniform: the largest
-        uniform level that fits, instead of the agent's choice. top_k: labels in the answer."""
-        wishes = _wishes(task, budget_bytes, thrift, path, uniform, top_k)
-        wishes.image.CopyFrom(_image(image))
+        uniform level that fits, instead of the agent's choice. top_k: labels in the answer.
+        control: before all bulk requests that wait in the daemon."""
+        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control)
+        wishes.image.CopyFrom(image_message(image))
         return types.answer(self._call("infer", wishes, timeout))
 
     def infer_many(
@@ -127,12 +131,13 @@ class Client:
         uniform: bool = False,
         top_k: int = 1,
         ahead: int = 4,
+        control: bool = False,
         timeout: TimeoutLike = "default",
     ) -> list[types.Answer]:
         """infer for many images, up to `ahead` of them in flight at once; answers in the order of
         the images. `timeout` counts for each image. The first refusal is raised, but one as BUSY
         while others of this call are in flight is tried again, with fewer ahead."""
-        wishes = _wishes(task, budget_bytes, thrift, path, uniform, top_k)
+        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control)
         with self._lock:
             try:
                 return _Pipeline(self, wishes, iter(images), max(1, ahead), timeout).run()
@@ -151,9 +156,9 @@ class Client:
         timeout: TimeoutLike = "default",
     ) -> types.Answer:
         """What infer would pick and what it would cost, without running it."""
-        wishes = _wishes(task, budget_bytes, thrift, path, uniform)
+        wishes = wishes_message(task, budget_bytes, thrift, path, uniform)
         if image is not None:
-            wishes.image.CopyFrom(_image(image))
+            wishes.image.CopyFrom(image_message(image))
         return types.answer(self._call("plan", wishes, timeout))
 
     def describe(
@@ -184,7 +189,7 @@ class Client:
                     self._connection.pump(deadline)
             finally:
                 self._connection.forget_all()
-        return _result(reply)
+        return result_of(reply)
 
 
 class _Pipeline:
@@ -237,7 +242,7 @@ class _Pipeline:
         for image in self._images:
             request = _pb.InferRequest()
             request.CopyFrom(self._wishes)
-            request.image.CopyFrom(_image(image))
+            request.image.CopyFrom(image_message(image))
             self._answers.append(None)
             return len(self._answers) - 1, request
         return None
@@ -245,7 +250,7 @@ class _Pipeline:
     def _land(self, call: int, reply: _pb.Response) -> None:
         index, request, _, alone = self._flying.pop(call)
         try:
-            self._answers[index] = types.answer(_result(reply))
+            self._answers[index] = types.answer(result_of(reply))
         except Busy:
             if alone:
                 raise

@@ -78,6 +78,16 @@ class Connection:
         self._open.clear()
         self._kind.clear()
 
+    def unsent(self) -> bool:
+        """Whether bytes of requests wait to be sent."""
+        return bool(self._out)
+
+    def look(self) -> None:
+        """Reads and writes what can be done now."""
+        if not self._socket:
+            raise ConnectionLost("the client is closed")
+        self._work(0)
+
     def pump(self, deadline: float | None) -> None:
         """Waits until something can be read or written, and does it. Raises Timeout."""
         if not self._socket:
@@ -87,6 +97,10 @@ class Connection:
             wait_ms = math.ceil((deadline - time.monotonic()) * 1000)
             if wait_ms <= 0:
                 raise self._too_late()
+        self._work(wait_ms)
+
+    def _work(self, wait_ms: int | None) -> None:
+        assert self._socket
         poll = select.poll()
         poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._out else 0))
         for _, events in poll.poll(wait_ms):
