@@ -48,7 +48,7 @@ void client_drop(struct client *c)
     c->daemon->input_bytes -= c->input_bytes;
     calls_abandon(c);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
-    uv_close((uv_handle_t *)&c->linger, on_handle_closed);
+    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     close(c->fd);
     daemon_maybe_finish(c->daemon);
 }
@@ -177,7 +177,7 @@ static void on_linger_over(uv_timer_t *timer)
 void client_refuse(struct client *c, const struct refusal *refusal)
 {
     c->closing = true;
-    uv_timer_start(&c->linger, on_linger_over, CLIENT_LINGER_MS, 0);
+    uv_timer_start(&c->timer, on_linger_over, CLIENT_LINGER_MS, 0);
     reply_refusal(c, 0, refusal);
 }
 
@@ -261,8 +261,8 @@ void client_new(struct daemon *d, int fd)
         free(c);
         return;
     }
-    uv_timer_init(&d->loop, &c->linger);
-    c->poll.data = c->linger.data = c;
+    uv_timer_init(&d->loop, &c->timer);
+    c->poll.data = c->timer.data = c;
     c->open_handles = 2;
     c->daemon = d;
     c->fd = fd;

@@ -28,7 +28,7 @@ struct client {
     struct daemon *daemon;
     struct client *previous, *next; /* in the daemon's list */
     uv_poll_t poll;
-    uv_timer_t linger;
+    uv_timer_t timer; /* until a frame must be whole; when closing, until the end */
     uint32_t open_handles;
     int fd;
     uid_t uid;       /* of the peer, when it connected */
@@ -38,6 +38,8 @@ struct client {
     struct vn_buffer unsent; /* marks: runs whose answers are in `out` */
     int events;              /* what the loop looks for */
     uint64_t input_bytes;    /* this connection's part of the daemon's */
+    uint64_t frames;         /* that have arrived whole */
+    uint64_t timed_frame;    /* the number of the one that the timer is for; 0: none */
     struct job *jobs;        /* list: accepted and not yet answered */
     uint32_t in_flight;      /* jobs, and a reload that it waits for */
     bool deaf, closing, closed;

@@ -41,6 +41,7 @@ struct config {
     uint64_t connection_inflight_limit;
     uint64_t frame_limit_bytes;
     uint64_t input_limit_bytes;
+    uint64_t frame_timeout_ms;
     uint64_t reply_backlog_bytes;
     uint64_t default_budget_bytes; /* 0: the full path */
     uint32_t n_task_budgets;

@@ -43,6 +43,7 @@ const char *const counter_names[N_COUNTERS] = {
     [CONNECTIONS_ACCEPTED] = "connections_accepted",
     [CONNECTIONS_REFUSED] = "connections_refused",
     [SLOW_READERS_CUT] = "slow_readers_cut",
+    [SLOW_WRITERS_CUT] = "slow_writers_cut",
 };
 
 bool daemon_may_complain(uint64_t *last_ns)

@@ -54,6 +54,7 @@ enum daemon_counter {
     CONNECTIONS_ACCEPTED,
     CONNECTIONS_REFUSED,
     SLOW_READERS_CUT,
+    SLOW_WRITERS_CUT,
     N_COUNTERS,
 };
 
@@ -83,6 +84,7 @@ struct daemon {
     uint64_t fixed_bytes;         /* PSS, loaded and before the first run */
     uint64_t complained_limit_ns; /* the last log line about refused connections */
     uint64_t complained_slow_ns;  /* and about slow readers */
+    uint64_t complained_late_ns;  /* and about slow writers */
     uv_signal_t signals[3];
     uv_timer_t grace;
     bool watching; /* the handles of signals and grace are open */

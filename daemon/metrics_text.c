@@ -186,6 +186,8 @@ static const char *const event_help[N_COUNTERS] = {
     [CONNECTIONS_ACCEPTED] = "Connections that were accepted.",
     [CONNECTIONS_REFUSED] = "Connections that were turned away for a limit.",
     [SLOW_READERS_CUT] = "Connections that were cut because their replies were not read.",
+    [SLOW_WRITERS_CUT] =
+        "Connections that were cut because a request did not arrive whole in time.",
 };
 
 static void write_counters(struct out *o, const struct metrics_snapshot *s)

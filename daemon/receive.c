@@ -51,6 +51,7 @@ static void take_frames(struct client *c)
         if (r == VN_FRAME_E_INCOMPLETE)
             return;
         c->daemon->counters[REQUESTS_RECEIVED]++;
+        c->frames++;
         if (r) {
             refuse_length(c, length);
             return;
@@ -60,9 +61,11 @@ static void take_frames(struct client *c)
     }
 }
 
+/* --- what has not arrived whole --------------------------------------------------------------- */
+
 static void refuse_input(struct client *c)
 {
-    const struct daemon *d = c->daemon;
+    struct daemon *d = c->daemon;
     struct refusal refusal = {
         .limit_name = "input_limit_bytes",
         .limit = d->config->input_limit_bytes,
@@ -73,6 +76,7 @@ static void refuse_input(struct client *c)
            "requests that have not arrived whole hold %llu bytes and input_limit_bytes is %llu; "
            "connect and send it again later",
            (unsigned long long)d->input_bytes, (unsigned long long)d->config->input_limit_bytes);
+    d->counters[REQUESTS_RECEIVED]++;
     client_refuse(c, &refusal);
 }
 
@@ -90,6 +94,43 @@ static void count_rest(struct client *c)
         refuse_input(c);
 }
 
+static void on_late(uv_timer_t *timer)
+{
+    struct client *c = timer->data;
+    struct daemon *d = c->daemon;
+    struct refusal refusal = {.phase = "arrival"};
+
+    d->counters[REQUESTS_RECEIVED]++;
+    d->counters[SLOW_WRITERS_CUT]++;
+    if (daemon_may_complain(&d->complained_late_ns))
+        vn_log_notice("cut off a client of uid %u: %zu bytes of a request arrived in "
+                      "frame_timeout_ms (%llu)",
+                      c->uid, vn_buffer_used(&c->in),
+                      (unsigned long long)d->config->frame_timeout_ms);
+    refuse(&refusal, VIRTUALNET__CODE__DEADLINE,
+           "a request of which %zu bytes came was not complete within frame_timeout_ms (%llu); "
+           "connect and send it in one go",
+           vn_buffer_used(&c->in), (unsigned long long)d->config->frame_timeout_ms);
+    client_refuse(c, &refusal);
+}
+
+/* The rest is the start of a frame, which has so long to become whole; more of it gives it no more
+ * time. */
+static void time_rest(struct client *c)
+{
+    bool any = vn_buffer_used(&c->in), timed = c->timed_frame;
+
+    if (timed && (!any || c->timed_frame != c->frames + 1)) {
+        uv_timer_stop(&c->timer);
+        c->timed_frame = 0;
+        timed = false;
+    }
+    if (!any || timed)
+        return;
+    c->timed_frame = c->frames + 1;
+    uv_timer_start(&c->timer, on_late, c->daemon->config->frame_timeout_ms, 0);
+}
+
 void receive_end(struct client *c)
 {
     struct pollfd p = {.fd = c->fd};
@@ -99,6 +140,7 @@ void receive_end(struct client *c)
         return;
     }
     c->deaf = true;
+    uv_timer_stop(&c->timer);
     client_drop_if_done(c);
     if (!c->closed)
         client_listen(c);
@@ -133,6 +175,8 @@ void receive(struct client *c)
         take_frames(c);
         if (!c->closed && !c->closing)
             count_rest(c);
+        if (!c->closed && !c->closing)
+            time_rest(c);
         if ((size_t)n < CLIENT_READ_BYTES)
             return; /* that was all; the loop says when there is more */
     }

@@ -3,6 +3,7 @@
 import os
 import random
 import resource
+import select
 import signal
 import socket
 import struct
@@ -336,7 +337,7 @@ def test_clients_killed_at_any_moment():
         n = counters(d.status())
         outcomes = sum(v for k, v in n.items()
                        if not k.startswith("connections") and k not in
-                       ("requests_received", "slow_readers_cut"))
+                       ("requests_received", "slow_readers_cut", "slow_writers_cut"))
         # The status request that asks is received, and not yet counted as answered.
         check(n["requests_received"] == outcomes + 1, str(n))
 
@@ -382,6 +383,39 @@ def test_out_of_descriptors():
         check(d.log.count(b"resting") == 1, "a line per attempt")
         for c in clients:
             c.close()
+
+
+def test_slow_writer_is_cut_off():
+    """However it doles its bytes out; one that sends whole requests, or nothing, may stay."""
+    ask = infer("garment", image(28, 28))
+    with Daemon(store("small"), frame_timeout_ms=500) as d:
+        with d.connect() as idle, d.connect() as slow_one, d.connect() as good:
+            whole = slow_one.request(infer=ask, id=7)
+            start = time.monotonic()
+            slow_one.send_bytes(whole + whole[:1])
+            check(slow_one.receive().id == 7, "what was whole is answered")
+            answered, sent = 0, 1
+            while not slow_one_is_told(slow_one):
+                slow_one.send_bytes(whole[sent:sent + 1])
+                good.send_bytes(whole + whole[:20])  # always the start of the next
+                check(good.receive().infer.label, "no answer")
+                good.send_bytes(whole[20:])
+                check(good.receive().infer.label, "no answer")
+                answered, sent = answered + 2, sent + 1
+                time.sleep(0.01)
+            took = time.monotonic() - start
+            e = expect_error(r := slow_one.receive(), pb.DEADLINE, "frame_timeout_ms (500)")
+            check(e.phase == "arrival" and r.id == 0, str(r))
+            check(slow_one.at_end() and 0.4 < took < 60 and answered, f"{took:.2f} s")
+            check(idle.call(infer=ask).infer.label, "silence is no offence")
+            n = counters(good.call(status=pb.StatusRequest()).status)
+            check((n["slow_writers_cut"], n["deadline"]) == (1, 1), str(n))
+            check(n["requests_received"] == n["infer_ok"] + n["deadline"] + 1, str(n))
+        until(lambda: b"arrived in frame_timeout_ms" in d.log, "nothing in the log")
+
+
+def slow_one_is_told(c):
+    return bool(select.select([c.socket], [], [], 0)[0])
 
 
 def test_silent_client_at_the_end_of_its_frame():

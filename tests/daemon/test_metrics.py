@@ -12,7 +12,8 @@ from harness import (Daemon, check, counters, fails_to_start, folder, image, inf
                      until)
 from prometheus import Wrong, parse
 
-EVENTS = ("requests_received", "connections_accepted", "connections_refused", "slow_readers_cut")
+EVENTS = ("requests_received", "connections_accepted", "connections_refused", "slow_readers_cut",
+          "slow_writers_cut")
 
 
 def ask(path, request=b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
