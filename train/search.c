@@ -2,7 +2,8 @@
  *
  * Each sample gets random wishes (a limit, in bytes or in parameters, and a thrift). The policy's
  * scores, perturbed by Gumbel noise, go through the same knapsack as in the daemon and give the
- * sampled paths; unperturbed they give the daemon's own choice, whose reward is logged. Reward, after the paper's objective with its density term:
+ * sampled paths; unperturbed they give the daemon's own choice, whose reward is logged. Reward,
+ * after the paper's objective with its density term:
  *     R(path) = (1 - s) [the answer is right] - s cross-entropy - rho thrift density^power
  * where density counts parameters and s is loss_reward. The paper has s = 1, but a loss also pays
  * for more certainty where the answer stays the same, and that is most images.
