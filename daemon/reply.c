@@ -269,13 +269,19 @@ void reply_status(struct client *c, uint64_t id, const struct status_report *r)
 {
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
     Virtualnet__StatusResponse status;
-    struct status_counters counters;
+    struct status_lists lists;
+    struct refusal refusal = {0};
 
-    status_fill(c->daemon, r, &counters, &status);
+    if (status_fill(c->daemon, r, &lists, &status)) {
+        refuse(&refusal, VIRTUALNET__CODE__INTERNAL, "out of memory");
+        reply_refusal(c, id, &refusal);
+        return;
+    }
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_STATUS;
     response.status = &status;
     reply_send(c, &response, STATUS_OK, NULL);
+    status_lists_deinit(&lists);
 }
 
 void reply_reloaded(struct client *c, uint64_t id, const struct model *m)

@@ -1,5 +1,6 @@
 #include "daemon/status.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,21 +87,76 @@ void status_report(const struct daemon *d, struct status_report *ret_report)
     memcpy(ret_report->counters, d->counters, sizeof d->counters);
 }
 
-static void fill_counters(const struct status_report *r, struct status_counters *c,
+static void fill_counters(const struct status_report *r, struct status_lists *l,
                           Virtualnet__StatusResponse *s)
 {
     for (size_t i = 0; i < N_COUNTERS; i++) {
-        virtualnet__counter__init(&c->counter[i]);
-        c->counter[i].name = (char *)counter_names[i];
-        c->counter[i].value = r->counters[i];
-        c->list[i] = &c->counter[i];
+        virtualnet__counter__init(&l->counter[i]);
+        l->counter[i].name = (char *)counter_names[i];
+        l->counter[i].value = r->counters[i];
+        l->counters[i] = &l->counter[i];
     }
-    s->counter = c->list;
+    s->counter = l->counters;
     s->n_counter = N_COUNTERS;
 }
 
-void status_fill(const struct daemon *d, const struct status_report *r, struct status_counters *c,
-                 Virtualnet__StatusResponse *ret_status)
+struct status_task {
+    Virtualnet__TaskStatus message;
+    Virtualnet__Times times[METRICS_TIMES];
+    Virtualnet__Times *list[METRICS_TIMES];
+};
+
+static void fill_task(const struct daemon *d, struct metrics_task *from, struct status_task *t)
+{
+    virtualnet__task_status__init(&t->message);
+    t->message.name = from->name;
+    t->message.default_budget_bytes = config_budget(d->config, from->name);
+    t->message.runs = from->runs;
+    t->message.level_sum = from->levels;
+    t->message.n_level_sum = from->n_blocks;
+    for (int i = 0; i < METRICS_TIMES; i++) {
+        virtualnet__times__init(&t->times[i]);
+        t->times[i].phase = (char *)(i < METRICS_PHASES ? metrics_phase_names[i] : "total");
+        t->times[i].sum_ns = from->times[i].sum_ns;
+        t->times[i].count = from->times[i].count;
+        t->times[i].n_count = METRICS_BUCKETS;
+        t->list[i] = &t->times[i];
+    }
+    t->message.times = t->list;
+    t->message.n_times = METRICS_TIMES;
+}
+
+static int fill_tasks(const struct daemon *d, struct status_lists *l, Virtualnet__StatusResponse *s)
+{
+    uint32_t n = d->metrics.n_tasks;
+
+    l->task = calloc(n, sizeof *l->task);
+    l->tasks = calloc(n, sizeof *l->tasks);
+    if (!l->task || !l->tasks) {
+        status_lists_deinit(l);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        fill_task(d, &d->metrics.tasks[i], &l->task[i]);
+        l->tasks[i] = &l->task[i].message;
+    }
+    s->task = l->tasks;
+    s->n_task = n;
+    s->bucket_ns = (uint64_t *)metrics_bounds_ns;
+    s->n_bucket_ns = METRICS_BUCKETS - 1;
+    return 0;
+}
+
+void status_lists_deinit(struct status_lists *l)
+{
+    free(l->task);
+    free(l->tasks);
+    l->task = NULL;
+    l->tasks = NULL;
+}
+
+int status_fill(const struct daemon *d, const struct status_report *r,
+                struct status_lists *ret_lists, Virtualnet__StatusResponse *ret_status)
 {
     const struct vn_store_checks checks = model_checks(d->model);
 
@@ -123,5 +179,8 @@ void status_fill(const struct daemon *d, const struct status_report *r, struct s
     ret_status->parts = checks.parts;
     ret_status->parts_verified = checks.good;
     ret_status->parts_damaged = checks.damaged;
-    fill_counters(r, c, ret_status);
+    ret_status->groups = d->model->network->groups;
+    ret_status->memory_limit_bytes = d->ledger.limit;
+    fill_counters(r, ret_lists, ret_status);
+    return fill_tasks(d, ret_lists, ret_status);
 }

@@ -19,9 +19,12 @@ struct status_memory status_memory(void);
 /* The largest number of counters that status_fill sets. */
 #define STATUS_COUNTERS_MAX 32
 
-struct status_counters {
+/* What a reply's lists point to. */
+struct status_lists {
     Virtualnet__Counter counter[STATUS_COUNTERS_MAX];
-    Virtualnet__Counter *list[STATUS_COUNTERS_MAX];
+    Virtualnet__Counter *counters[STATUS_COUNTERS_MAX];
+    struct status_task *task;       /* owned */
+    Virtualnet__TaskStatus **tasks; /* owned */
 };
 
 /* What changes from moment to moment, as it was when the request came; the memory's numbers are
@@ -36,6 +39,8 @@ struct status_report {
 /* All but the memory's numbers. */
 void status_report(const struct daemon *d, struct status_report *ret_report);
 
-/* Fills the reply; its strings and counters borrow d and c. */
-void status_fill(const struct daemon *d, const struct status_report *r, struct status_counters *c,
-                 Virtualnet__StatusResponse *ret_status);
+/* Fills the reply, which borrows d and the lists. 0 or -ENOMEM. */
+int status_fill(const struct daemon *d, const struct status_report *r,
+                struct status_lists *ret_lists, Virtualnet__StatusResponse *ret_status);
+
+void status_lists_deinit(struct status_lists *l);

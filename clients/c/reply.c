@@ -144,12 +144,35 @@ static void fill_description(struct vn_reply *reply, const Virtualnet__DescribeR
     reply->public.description = &reply->description;
 }
 
+static void fill_task_status(struct vn_client_task_status *t, const Virtualnet__TaskStatus *m,
+                             struct vn_client_times *times)
+{
+    for (size_t i = 0; i < m->n_times; i++)
+        times[i] = (struct vn_client_times){m->times[i]->phase, m->times[i]->sum_ns,
+                                            m->times[i]->n_count, m->times[i]->count};
+    *t = (struct vn_client_task_status){
+        .name = m->name,
+        .default_budget_bytes = m->default_budget_bytes,
+        .runs = m->runs,
+        .n_blocks = m->n_level_sum,
+        .level_sums = m->level_sum,
+        .n_times = m->n_times,
+        .times = times,
+    };
+}
+
 static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse *m)
 {
     struct vn_client_counter *counters = (void *)reply->arrays;
+    struct vn_client_task_status *tasks = (void *)(counters + m->n_counter);
+    struct vn_client_times *times = (void *)(tasks + m->n_task);
 
     for (size_t i = 0; i < m->n_counter; i++)
         counters[i] = (struct vn_client_counter){m->counter[i]->name, m->counter[i]->value};
+    for (size_t i = 0; i < m->n_task; i++) {
+        fill_task_status(&tasks[i], m->task[i], times);
+        times += m->task[i]->n_times;
+    }
     reply->status = (struct vn_client_status){
         .version = m->version,
         .store = m->store,
@@ -171,6 +194,12 @@ static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse
         .parts_damaged = m->parts_damaged,
         .n_counters = m->n_counter,
         .counters = counters,
+        .groups = m->groups,
+        .memory_limit_bytes = m->memory_limit_bytes,
+        .n_buckets = m->n_bucket_ns,
+        .bucket_ns = m->bucket_ns,
+        .n_tasks = m->n_task,
+        .tasks = tasks,
     };
     reply->public.status = &reply->status;
 }
@@ -210,7 +239,11 @@ static size_t array_bytes(const Virtualnet__Response *m)
             bytes += m->describe->task[i]->n_measured * sizeof(struct vn_client_measured);
         return bytes;
     case VIRTUALNET__RESPONSE__RESULT_STATUS:
-        return m->status->n_counter * sizeof(struct vn_client_counter);
+        bytes = m->status->n_counter * sizeof(struct vn_client_counter) +
+                m->status->n_task * sizeof(struct vn_client_task_status);
+        for (size_t i = 0; i < m->status->n_task; i++)
+            bytes += m->status->task[i]->n_times * sizeof(struct vn_client_times);
+        return bytes;
     default:
         return 0;
     }

@@ -215,6 +215,26 @@ struct vn_client_counter {
     uint64_t value;
 };
 
+/* How long a phase of runs took: so many runs for each bucket, whose upper bound is in bucket_ns of
+ * the status; the last bucket has none. */
+struct vn_client_times {
+    const char *phase; /* "queue", "agent", "compute", "send", or "total" */
+    uint64_t sum_ns;
+    size_t n_counts;
+    const uint64_t *counts; /* (n_counts) */
+};
+
+/* Of answered Infer requests, since the start or since the store has the task. */
+struct vn_client_task_status {
+    const char *name;
+    uint64_t default_budget_bytes; /* 0: no limit */
+    uint64_t runs;
+    size_t n_blocks;
+    const uint64_t *level_sums; /* (n_blocks) over runs */
+    size_t n_times;
+    const struct vn_client_times *times; /* (n_times) */
+};
+
 struct vn_client_status {
     const char *version;
     const char *store;
@@ -233,9 +253,15 @@ struct vn_client_status {
     uint32_t connections;
     size_t n_counters;
     const struct vn_client_counter *counters; /* (n_counters) requests by outcome */
-    uint32_t parts;          /* of the store: the always-needed part and the slices */
-    uint32_t parts_verified; /* of them, compared with their checksums and good */
-    uint32_t parts_damaged;  /* and not good */
+    uint32_t parts;              /* of the store: the always-needed part and the slices */
+    uint32_t parts_verified;     /* of them, compared with their checksums and good */
+    uint32_t parts_damaged;      /* and not good */
+    uint32_t groups;             /* the highest level */
+    uint64_t memory_limit_bytes; /* of promised_bytes; 0: none */
+    size_t n_buckets;
+    const uint64_t *bucket_ns; /* (n_buckets) upper bounds, inclusive */
+    size_t n_tasks;
+    const struct vn_client_task_status *tasks; /* (n_tasks) */
 };
 
 struct vn_client_reloaded {
