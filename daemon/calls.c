@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/log.h"
@@ -88,10 +87,6 @@ static int begin_reload(struct client *c, uint64_t id, struct refusal *r)
     struct daemon *d = c->daemon;
     int error;
 
-    if (c->uid && c->uid != geteuid())
-        return refuse(r, VIRTUALNET__CODE__NOT_ALLOWED,
-                      "reload is for root and for the daemon's own user (uid %u), not for uid %u",
-                      geteuid(), c->uid);
     if (requests_may_begin(c, r))
         return 1;
     error = reload_start(&d->reload);
@@ -174,6 +169,38 @@ void calls_reload_finished(struct daemon *d)
 
 /* --- all -------------------------------------------------------------------------------------- */
 
+/* Whether the configuration lets the peer make this call. */
+static int check_access(const struct client *c, const Virtualnet__Request *message,
+                        struct refusal *r)
+{
+    const char *call = "infer", *list = "access_infer";
+    bool allowed = c->may_infer;
+
+    switch (message->call_case) {
+    case VIRTUALNET__REQUEST__CALL_INFER:
+    case VIRTUALNET__REQUEST__CALL_PLAN:
+    case VIRTUALNET__REQUEST__CALL_DESCRIBE:
+        break;
+    case VIRTUALNET__REQUEST__CALL_STATUS:
+        call = "status";
+        list = "access_status";
+        allowed = c->may_status;
+        break;
+    case VIRTUALNET__REQUEST__CALL_RELOAD:
+        call = "reload";
+        list = "access_admin";
+        allowed = c->may_admin;
+        break;
+    default:
+        return 0;
+    }
+    if (allowed)
+        return 0;
+    return refuse(r, VIRTUALNET__CODE__NOT_ALLOWED,
+                  "%s is not for uid %u; %s of the daemon's configuration says for whom it is",
+                  call, c->uid, list);
+}
+
 /* Calls that are answered at once; the message is freed afterwards. */
 static void answer_now(struct client *c, const Virtualnet__Request *message)
 {
@@ -204,11 +231,16 @@ static void answer_now(struct client *c, const Virtualnet__Request *message)
 
 void calls_handle(struct client *c, Virtualnet__Request *message, uint64_t bytes)
 {
-    if (message->call_case == VIRTUALNET__REQUEST__CALL_INFER ||
-        message->call_case == VIRTUALNET__REQUEST__CALL_PLAN) {
+    struct refusal r = {0};
+
+    if (check_access(c, message, &r)) {
+        reply_refusal(c, message->id, &r);
+    } else if (message->call_case == VIRTUALNET__REQUEST__CALL_INFER ||
+               message->call_case == VIRTUALNET__REQUEST__CALL_PLAN) {
         requests_run(c, message, bytes);
         return;
+    } else {
+        answer_now(c, message);
     }
-    answer_now(c, message);
     virtualnet__request__free_unpacked(message, NULL);
 }

@@ -228,12 +228,18 @@ static void turn_away(struct daemon *d, int fd)
     close(fd);
 }
 
-static uid_t peer_uid(int fd)
+/* What is allowed is decided once: a connection keeps the rights of who opened it. */
+static void read_peer(struct client *c)
 {
-    struct ucred peer = {.uid = (uid_t)-1};
-    socklen_t n = sizeof peer;
+    const struct config *config = c->daemon->config;
+    struct access_peer peer;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 ? (uid_t)-1 : peer.uid;
+    access_peer_init(&peer, c->fd);
+    c->uid = peer.uid;
+    c->may_infer = access_allows(&config->access_infer, &peer);
+    c->may_status = access_allows(&config->access_status, &peer);
+    c->may_admin = access_allows(&config->access_admin, &peer);
+    access_peer_deinit(&peer);
 }
 
 static void link_to_daemon(struct client *c)
@@ -266,7 +272,7 @@ void client_new(struct daemon *d, int fd)
     c->open_handles = 2;
     c->daemon = d;
     c->fd = fd;
-    c->uid = peer_uid(fd);
+    read_peer(c);
     /* One frame that is not complete yet, and one read. */
     vn_buffer_init(&c->in, VN_FRAME_HEADER + d->config->frame_limit_bytes + CLIENT_READ_BYTES);
     /* One reply of any size always fits. */

@@ -31,7 +31,8 @@ struct client {
     uv_timer_t timer; /* until a frame must be whole; when closing, until the end */
     uint32_t open_handles;
     int fd;
-    uid_t uid;       /* of the peer, when it connected */
+    uid_t uid; /* of the peer, when it connected */
+    bool may_infer, may_status, may_admin;
     uint64_t number; /* counted from 1 */
     struct vn_buffer in, out;
     uint64_t sent_bytes;     /* that have left `out` */

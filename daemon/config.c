@@ -25,6 +25,9 @@ const struct config_key config_keys[] = {
     KEY(socket_path, CONFIG_TEXT, 1, CONFIG_SOCKET_MAX, NULL),
     KEY(socket_mode, CONFIG_MODE, 0, 0777, NULL),
     KEY(socket_group, CONFIG_TEXT, 0, CONFIG_WORD_MAX, NULL),
+    KEY(access_infer, CONFIG_ACCESS, 0, 0, NULL),
+    KEY(access_status, CONFIG_ACCESS, 0, 0, NULL),
+    KEY(access_admin, CONFIG_ACCESS, 0, 0, NULL),
     KEY(store_path, CONFIG_TEXT, 1, CONFIG_PATH_MAX, NULL),
     KEY(verify_store, CONFIG_CHOICE, 2, 1, verify_words),
     KEY(kernels, CONFIG_CHOICE, 0, 0, kernel_words),
@@ -75,6 +78,10 @@ void config_defaults(struct config *ret_config)
         .metrics_interval_ms = 15000,
         .log_level = "info",
     };
+    access_add(&ret_config->access_infer, "*", NULL);
+    access_add(&ret_config->access_status, "*", NULL);
+    access_add(&ret_config->access_admin, "uid:0", NULL);
+    access_add(&ret_config->access_admin, "daemon", NULL);
 }
 
 /* --- one key ---------------------------------------------------------------------------------- */
@@ -169,6 +176,8 @@ static int read_key(const struct vn_json_at *at, const struct config_key *k, str
         return read_choice(at, k, c);
     case CONFIG_BUDGETS:
         return read_budgets(at, k, c);
+    case CONFIG_ACCESS:
+        return access_read(at, k->name, field(c, k));
     }
     return -EINVAL;
 }
@@ -258,6 +267,8 @@ static json_t *key_to_json(const struct config *c, const struct config_key *k)
             json_object_set_new(budgets, c->task_budgets[i].task,
                                 json_integer((json_int_t)c->task_budgets[i].bytes));
         return budgets;
+    case CONFIG_ACCESS:
+        return access_to_json(field(c, k));
     default:
         return json_string(field(c, k));
     }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/why.h"
+#include "daemon/access.h"
 #include "engine/network.h"
 
 #define CONFIG_FILE_MAX 1048576 /* bytes of JSON */
@@ -30,6 +31,7 @@ struct config {
     char socket_path[CONFIG_SOCKET_MAX + 1];
     char socket_mode[CONFIG_WORD_MAX + 1];  /* octal digits, as people write it */
     char socket_group[CONFIG_WORD_MAX + 1]; /* empty: the daemon's own */
+    struct access_list access_infer, access_status, access_admin;
     char store_path[CONFIG_PATH_MAX + 1];
     char verify_store[CONFIG_WORD_MAX + 1];
     char kernels[CONFIG_WORD_MAX + 1];
@@ -61,6 +63,7 @@ enum config_kind {
     CONFIG_MODE,    /* octal digits, 0 .. 0777 */
     CONFIG_CHOICE,  /* one of words; false is words[min] and true words[max], if that is not 0 */
     CONFIG_BUDGETS, /* {task: bytes}, bytes in min .. max */
+    CONFIG_ACCESS,  /* list of users and groups */
 };
 
 /* One key, in the order of the documentation. */

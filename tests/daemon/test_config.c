@@ -104,6 +104,13 @@ Test(config, refusals_say_where)
     expect_refusal("{\"memory_limit_bytes\": 10, \"default_budget_bytes\": 11}", "(11)", "(10)");
     expect_refusal("{\"frame_limit_bytes\": 8192, \"input_limit_bytes\": 8191}", "(8191)",
                    "(8192)");
+    expect_refusal("{\"access_infer\": \"*\"}", "access_infer", "array");
+    expect_refusal("{\"access_infer\": [\"root\"]}", "access_infer[0]", "\"user:NAME\"");
+    expect_refusal("{\"access_status\": [\"*\", 7]}", "access_status[1]", "text");
+    expect_refusal("{\"access_admin\": [\"uid:x\"]}", "access_admin[0]", "\"uid:x\"");
+    expect_refusal("{\"access_admin\": [\"uid:-1\"]}", "access_admin[0]", "\"uid:-1\"");
+    expect_refusal("{\"access_admin\": [\"gid:4294967295\"]}", "access_admin[0]", "4294967295");
+    expect_refusal("{\"access_admin\": [\"user:no such\"]}", "access_admin[0]", "there is no");
     expect_refusal("[]", "object", "");
     expect_refusal("", "line 1", "");
     expect_refusal("{} {}", "line 1", "");
@@ -167,6 +174,35 @@ Test(config, what_is_printed_reads_back)
     json_decref(json);
 }
 
+Test(config, access_lists)
+{
+    const struct access_peer root = {.uid = 0, .gid = 7},
+                             other = {.uid = 1000, .gid = 100, (gid_t[]){4, 44}, 2};
+    static const struct {
+        const char *list;
+        bool root, other;
+    } cases[] = {
+        {"[]", false, false},
+        {"[\"*\"]", true, true},
+        {"[\"uid:0\"]", true, false},
+        {"[\"user:root\"]", true, false},
+        {"[\"uid:1000\"]", false, true},
+        {"[\"gid:100\"]", false, true},
+        {"[\"gid:44\"]", false, true},
+        {"[\"gid:1000\"]", false, false},
+        {"[\"gid:7\", \"uid:1\", \"gid:4\"]", true, true},
+    };
+    static struct config c;
+    char text[128];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(text, sizeof text, "{\"access_status\": %s}", cases[i].list);
+        cr_assert_eq(load(text, &c), 0, "%s", why.text);
+        cr_expect_eq(access_allows(&c.access_status, &root), cases[i].root, "%s", text);
+        cr_expect_eq(access_allows(&c.access_status, &other), cases[i].other, "%s", text);
+    }
+}
+
 /* --- documentation and example ---------------------------------------------------------------- */
 
 static char *read_text(const char *file)
@@ -210,6 +246,9 @@ static void describe_limits(const struct config_key *k, char *text, size_t size)
     case CONFIG_BUDGETS:
         snprintf(text, size, "%llu to %llu", (unsigned long long)k->min,
                  (unsigned long long)k->max);
+        return;
+    case CONFIG_ACCESS:
+        snprintf(text, size, "0 to %d words", ACCESS_LIST_MAX);
         return;
     case CONFIG_MODE:
         snprintf(text, size, "`\"000\"` to `\"0777\"`");

@@ -1,0 +1,84 @@
+"""Who may do what, asked by processes of other users. Needs root, as ./check has it."""
+
+import os
+import sys
+import traceback
+
+from harness import (Connection, Daemon, check, fails_to_start, folder, image, infer, main, pb,
+                     store)
+
+ASK = dict(infer=infer("garment", image(28, 28)))
+STATUS = dict(status=pb.StatusRequest())
+RELOAD = dict(reload=pb.ReloadRequest())
+DESCRIBE = dict(describe=pb.DescribeRequest())
+
+
+def daemon(**config):
+    """One that every user can connect to."""
+    d = Daemon(store("small"), socket_mode="0666", **config)
+    os.chmod(folder(), 0o755)
+    os.chmod(d.folder, 0o755)
+    return d
+
+
+def as_user(uid, test, d, gid=None, groups=()):
+    """Runs the test in a process of this user, with a connection."""
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgroups(groups)
+            os.setgid(uid if gid is None else gid)
+            os.setuid(uid)
+            with Connection(d.socket_path) as c:
+                test(c)
+            os._exit(0)
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    check(os.waitpid(pid, 0)[1] == 0, f"the test of user {uid} failed")
+
+
+def allowed(c, *calls):
+    """These calls are answered, the others are not allowed."""
+    for call in (ASK, dict(plan=infer("garment")), DESCRIBE, STATUS, RELOAD):
+        r = c.call(**call)
+        refused = r.WhichOneof("result") == "error" and r.error.code == pb.NOT_ALLOWED
+        check(refused != (list(call)[0] in calls), f"{list(call)[0]}: {r}"[:300])
+        if refused:
+            check("access_" in r.error.message and "uid" in r.error.message, str(r))
+
+
+def test_default():
+    with daemon() as d:
+        as_user(65534, lambda c: allowed(c, "infer", "plan", "describe", "status"), d)
+        as_user(0, lambda c: allowed(c, "infer", "plan", "describe", "status", "reload"), d)
+
+
+def test_each_list():
+    lists = dict(access_infer=["uid:4000", "gid:4100"], access_status=["gid:4200"],
+                 access_admin=["user:nobody"])
+    with daemon(**lists) as d:
+        as_user(4000, lambda c: allowed(c, "infer", "plan", "describe"), d)
+        as_user(4001, lambda c: allowed(c, "infer", "plan", "describe"), d, gid=4100)
+        as_user(4001, lambda c: allowed(c, "infer", "plan", "describe", "status"), d, gid=4200,
+                groups=[1, 2, 4100])
+        as_user(4001, lambda c: allowed(c, "status"), d, groups=list(range(5000, 5500)) + [4200])
+        as_user(65534, lambda c: allowed(c, "reload"), d)
+        as_user(0, lambda c: allowed(c), d)
+
+
+def test_nobody():
+    with daemon(access_infer=[], access_status=[], access_admin=[]) as d:
+        as_user(0, lambda c: allowed(c), d)
+
+
+def test_unknown_names():
+    fails_to_start(store("small"), "access_infer[1]", "group:no-such-group", status=2,
+                   access_infer=["*", "group:no-such-group"])
+
+
+if os.geteuid():
+    print("not root: skipped")
+    sys.exit(77)
+main(sys.modules[__name__])
