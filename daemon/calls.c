@@ -68,13 +68,13 @@ static int begin_status(struct client *c, uint64_t id, struct refusal *r)
     if (error)
         return refuse(r, VIRTUALNET__CODE__INTERNAL, "reading the memory's numbers: %s",
                       strerror(-error));
-    c->in_flight++;
+    client_begin(c);
     return 0;
 }
 
 void calls_status_read(struct client *c, uint64_t id, const struct status_report *r)
 {
-    c->in_flight--;
+    client_end(c);
     reply_status(c, id, r);
     client_drop_if_done(c);
 }
@@ -102,7 +102,7 @@ static int begin_reload(struct client *c, uint64_t id, struct refusal *r)
     service_notify_reloading(&d->service);
     d->reload.client = c;
     d->reload.client_id = id;
-    c->in_flight++;
+    client_begin(c);
     return 0;
 }
 
@@ -140,7 +140,7 @@ static void answer_reload(struct daemon *d, int result)
     d->reload.client = NULL;
     if (!c)
         return;
-    c->in_flight--;
+    client_end(c);
     if (result) {
         refuse(&r, VIRTUALNET__CODE__RELOAD_FAILED, "%s; the running store stays",
                d->reload.why.text);

@@ -39,6 +39,18 @@ static void unlink_from_daemon(struct client *c)
     c->daemon->n_clients--;
 }
 
+/* What it held is not the user's any more. */
+static void leave_user(struct client *c)
+{
+    struct user *u = c->user;
+
+    u->used[CONFIG_LIMIT_INPUT_BYTES] -= c->input_bytes;
+    u->used[CONFIG_LIMIT_BACKLOG_BYTES] -= c->backlog_bytes;
+    u->used[CONFIG_LIMIT_INFLIGHT] -= c->in_flight;
+    user_disconnect(c->daemon, u);
+    c->user = NULL;
+}
+
 void client_drop(struct client *c)
 {
     if (c->closed)
@@ -47,6 +59,7 @@ void client_drop(struct client *c)
     unlink_from_daemon(c);
     c->daemon->input_bytes -= c->input_bytes;
     calls_abandon(c);
+    leave_user(c);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     close(c->fd);
@@ -111,6 +124,14 @@ void client_count_sent(struct client *c, const struct metrics_run *run)
         vn_log_debug("no memory to time an answer");
 }
 
+static void count_backlog(struct client *c)
+{
+    size_t used = vn_buffer_used(&c->out);
+
+    c->user->used[CONFIG_LIMIT_BACKLOG_BYTES] += used - c->backlog_bytes;
+    c->backlog_bytes = used;
+}
+
 static void flush(struct client *c)
 {
     while (vn_buffer_used(&c->out)) {
@@ -127,22 +148,31 @@ static void flush(struct client *c)
         vn_buffer_consume(&c->out, (size_t)n);
         c->sent_bytes += (uint64_t)n;
     }
+    count_backlog(c);
     count_sent(c);
     client_drop_if_done(c);
     if (!c->closed)
         client_listen(c);
 }
 
+/* When more is unread than its connection, or its user, may leave. */
 static void cut_slow_reader(struct client *c)
 {
     struct daemon *d = c->daemon;
+    struct refusal r = {
+        .limit_name = "reply_backlog_bytes",
+        .limit = d->config->reply_backlog_bytes,
+        .current = vn_buffer_used(&c->out),
+    };
 
+    if (!r.current ||
+        (r.current <= r.limit && !user_may_have(d, c->user, CONFIG_LIMIT_BACKLOG_BYTES, 0, &r)))
+        return;
     d->counters[SLOW_READERS_CUT]++;
     if (daemon_may_complain(&d->complained_slow_ns))
-        vn_log_notice("cut off a client of uid %u: it left %zu bytes of replies unread, "
-                      "reply_backlog_bytes is %llu",
-                      c->uid, vn_buffer_used(&c->out),
-                      (unsigned long long)d->config->reply_backlog_bytes);
+        vn_log_notice("cut off a client of uid %u: %llu bytes of replies are unread, %s is %llu",
+                      c->uid, (unsigned long long)r.current, r.limit_name,
+                      (unsigned long long)r.limit);
     client_drop(c);
 }
 
@@ -162,7 +192,7 @@ int client_send(struct client *c, const Virtualnet__Response *response)
         return 0;
     }
     flush(c);
-    if (!c->closed && vn_buffer_used(&c->out) > config->reply_backlog_bytes)
+    if (!c->closed)
         cut_slow_reader(c);
     return 0;
 }
@@ -203,43 +233,42 @@ static void on_event(uv_poll_t *poll, int status, int events)
 
 /* --- the start -------------------------------------------------------------------------------- */
 
-/* Over the limit: one typed error, without waiting, and the end. */
-static void turn_away(struct daemon *d, int fd)
+/* Over a limit: one typed error, without waiting, and the end. */
+static void turn_away(struct daemon *d, int fd, const struct refusal *refusal)
 {
     struct vn_buffer frame;
-    struct refusal refusal = {
-        .limit_name = "connections_limit",
-        .limit = d->config->connections_limit,
-        .current = d->n_clients,
-    };
 
     d->counters[CONNECTIONS_REFUSED]++;
-    if (daemon_may_complain(&d->complained_limit_ns))
-        vn_log_notice("refused a connection: %u are open, connections_limit is %llu", d->n_clients,
-                      (unsigned long long)d->config->connections_limit);
-    refuse(&refusal, VIRTUALNET__CODE__BUSY,
-           "%u connections are open and connections_limit is %llu; try again later", d->n_clients,
-           (unsigned long long)d->config->connections_limit);
     vn_buffer_init(&frame, 4096);
-    if (!reply_encode_refusal(&frame, 0, &refusal) &&
+    if (!reply_encode_refusal(&frame, 0, refusal) &&
         send(fd, vn_buffer_head(&frame), vn_buffer_used(&frame), MSG_NOSIGNAL) < 0)
-        vn_log_debug("telling a client about connections_limit: %s", strerror(errno));
+        vn_log_debug("telling a client about %s: %s", refusal->limit_name, strerror(errno));
     vn_buffer_deinit(&frame);
     close(fd);
 }
 
+static int check_connections(const struct daemon *d, struct user *u, struct refusal *r)
+{
+    r->limit_name = "connections_limit";
+    r->limit = d->config->connections_limit;
+    r->current = d->n_clients;
+    r->retry_after_ms = CLIENT_RETRY_MS;
+    if (r->current >= r->limit)
+        return refuse(r, VIRTUALNET__CODE__BUSY,
+                      "%u connections are open and connections_limit is %llu; try again later",
+                      d->n_clients, (unsigned long long)r->limit);
+    return user_may_connect(d, u, r);
+}
+
 /* What is allowed is decided once: a connection keeps the rights of who opened it. */
-static void read_peer(struct client *c)
+static void take_rights(struct client *c, const struct access_peer *peer)
 {
     const struct config *config = c->daemon->config;
-    struct access_peer peer;
 
-    access_peer_init(&peer, c->fd);
-    c->uid = peer.uid;
-    c->may_infer = access_allows(&config->access_infer, &peer);
-    c->may_status = access_allows(&config->access_status, &peer);
-    c->may_admin = access_allows(&config->access_admin, &peer);
-    access_peer_deinit(&peer);
+    c->uid = peer->uid;
+    c->may_infer = access_allows(&config->access_infer, peer);
+    c->may_status = access_allows(&config->access_status, peer);
+    c->may_admin = access_allows(&config->access_admin, peer);
 }
 
 static void link_to_daemon(struct client *c)
@@ -252,27 +281,20 @@ static void link_to_daemon(struct client *c)
     c->number = ++c->daemon->counters[CONNECTIONS_ACCEPTED];
 }
 
-void client_new(struct daemon *d, int fd)
+/* NULL: out of memory; the descriptor is the caller's still. */
+static struct client *make(struct daemon *d, int fd)
 {
-    struct client *c;
+    struct client *c = calloc(1, sizeof *c);
 
-    if (d->n_clients >= d->config->connections_limit) {
-        turn_away(d, fd);
-        return;
-    }
-    c = calloc(1, sizeof *c);
     if (!c || uv_poll_init(&d->loop, &c->poll, fd)) {
-        vn_log_warning("no memory for another connection; it is closed");
-        close(fd);
         free(c);
-        return;
+        return NULL;
     }
     uv_timer_init(&d->loop, &c->timer);
     c->poll.data = c->timer.data = c;
     c->open_handles = 2;
     c->daemon = d;
     c->fd = fd;
-    read_peer(c);
     /* One frame that is not complete yet, and one read. */
     vn_buffer_init(&c->in, VN_FRAME_HEADER + d->config->frame_limit_bytes + CLIENT_READ_BYTES);
     /* One reply of any size always fits. */
@@ -280,6 +302,39 @@ void client_new(struct daemon *d, int fd)
                    VN_FRAME_HEADER + d->config->frame_limit_bytes + d->config->reply_backlog_bytes);
     /* A mark for each answer that waits to be read; an answer is no shorter than a mark. */
     vn_buffer_init(&c->unsent, c->out.limit);
+    return c;
+}
+
+static void admit(struct daemon *d, int fd, const struct access_peer *peer)
+{
+    struct user *u = users_find(d, peer->uid);
+    struct refusal r = {0};
+    struct client *c;
+
+    if (u && check_connections(d, u, &r)) {
+        turn_away(d, fd, &r);
+        user_log_refusal(u, &r);
+        return;
+    }
+    c = u ? make(d, fd) : NULL;
+    if (!c) {
+        if (daemon_may_complain(&d->complained_memory_ns))
+            vn_log_warning("no memory for another connection; it is closed");
+        close(fd);
+        return;
+    }
+    c->user = u;
+    user_connect(d, u);
+    take_rights(c, peer);
     link_to_daemon(c);
     client_listen(c);
+}
+
+void client_new(struct daemon *d, int fd)
+{
+    struct access_peer peer;
+
+    access_peer_init(&peer, fd);
+    admit(d, fd, &peer);
+    access_peer_deinit(&peer);
 }

@@ -13,10 +13,12 @@
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "daemon/user.h"
 #include "proto/virtualnet.pb-c.h"
 
 #define CLIENT_READ_BYTES 65536 /* at a time */
 #define CLIENT_READS_AT_ONCE 16 /* then others have their turn */
+#define CLIENT_RETRY_MS 1000    /* a hint: when a connection may be free is not known */
 #define CLIENT_LINGER_MS 1000   /* for the last error of a closing connection to be read */
 
 struct daemon;
@@ -31,10 +33,12 @@ struct client {
     uv_timer_t timer; /* until a frame must be whole; when closing, until the end */
     uint32_t open_handles;
     int fd;
-    uid_t uid; /* of the peer, when it connected */
+    uid_t uid;         /* of the peer, when it connected */
+    struct user *user; /* with this uid; NULL once closed */
     bool may_infer, may_status, may_admin;
     uint64_t number; /* counted from 1 */
     struct vn_buffer in, out;
+    uint64_t backlog_bytes;  /* unread replies, as the user's part of them is counted */
     uint64_t sent_bytes;     /* that have left `out` */
     struct vn_buffer unsent; /* marks: runs whose answers are in `out` */
     int events;              /* what the loop looks for */
@@ -45,6 +49,19 @@ struct client {
     uint32_t in_flight;      /* jobs, and a reload that it waits for */
     bool deaf, closing, closed;
 };
+
+/* A request is in flight from now on, or not any more. */
+static inline void client_begin(struct client *c)
+{
+    c->in_flight++;
+    c->user->used[CONFIG_LIMIT_INFLIGHT]++;
+}
+
+static inline void client_end(struct client *c)
+{
+    c->in_flight--;
+    c->user->used[CONFIG_LIMIT_INFLIGHT]--;
+}
 
 /* Takes the descriptor in any case: it is served, or refused and closed. */
 void client_new(struct daemon *d, int fd);

@@ -20,6 +20,11 @@ static const char *const level_words[] = {"error", "warning", "notice", "info", 
 #key, kind, offsetof(struct config, key), __VA_ARGS__                                      \
     }
 
+#define LIMIT(key, limit, min, max)                                                                \
+    {                                                                                              \
+#key, CONFIG_NUMBER, offsetof(struct config, uid.of[limit]), min, max, NULL                \
+    }
+
 /* Limits: the smallest value that still makes sense; the largest keeps products far from 2^64. */
 const struct config_key config_keys[] = {
     KEY(socket_path, CONFIG_TEXT, 1, CONFIG_SOCKET_MAX, NULL),
@@ -41,6 +46,13 @@ const struct config_key config_keys[] = {
     KEY(input_limit_bytes, CONFIG_NUMBER, 4096, 65536 * MIB, NULL),
     KEY(frame_timeout_ms, CONFIG_NUMBER, 100, 3600000, NULL),
     KEY(reply_backlog_bytes, CONFIG_NUMBER, 4096, 1024 * MIB, NULL),
+    LIMIT(uid_connections_limit, CONFIG_LIMIT_CONNECTIONS, 0, 65536),
+    LIMIT(uid_connections_per_s, CONFIG_LIMIT_RATE, 1, 1000000),
+    LIMIT(uid_inflight_limit, CONFIG_LIMIT_INFLIGHT, 0, 65536),
+    LIMIT(uid_queue_limit_bytes, CONFIG_LIMIT_QUEUE_BYTES, 0, 65536 * MIB),
+    LIMIT(uid_input_limit_bytes, CONFIG_LIMIT_INPUT_BYTES, 0, 65536 * MIB),
+    LIMIT(uid_reply_backlog_bytes, CONFIG_LIMIT_BACKLOG_BYTES, 0, 65536 * MIB),
+    KEY(uid_limits, CONFIG_UIDS, 0, CONFIG_UIDS_MAX, NULL),
     KEY(default_budget_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
     KEY(task_budgets, CONFIG_BUDGETS, 1, CONFIG_BYTES_MAX, NULL),
     KEY(memory_limit_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
@@ -73,6 +85,7 @@ void config_defaults(struct config *ret_config)
         .input_limit_bytes = 64 * MIB,
         .frame_timeout_ms = 10000,
         .reply_backlog_bytes = MIB,
+        .uid.of[CONFIG_LIMIT_RATE] = 1000, /* a connection costs some 20 us */
         .shutdown_grace_ms = 2000,
         .metrics_mode = "0660",
         .metrics_interval_ms = 15000,
@@ -178,6 +191,8 @@ static int read_key(const struct vn_json_at *at, const struct config_key *k, str
         return read_budgets(at, k, c);
     case CONFIG_ACCESS:
         return access_read(at, k->name, field(c, k));
+    case CONFIG_UIDS:
+        return config_limits_read(at, k->name, c);
     }
     return -EINVAL;
 }
@@ -269,6 +284,8 @@ static json_t *key_to_json(const struct config *c, const struct config_key *k)
         return budgets;
     case CONFIG_ACCESS:
         return access_to_json(field(c, k));
+    case CONFIG_UIDS:
+        return config_limits_to_json(c);
     default:
         return json_string(field(c, k));
     }

@@ -16,6 +16,7 @@
 #define CONFIG_PATH_MAX 1023    /* bytes of a path in the configuration */
 #define CONFIG_SOCKET_MAX 107   /* sun_path holds 108 with its NUL; longer ones are silently cut */
 #define CONFIG_WORD_MAX 63
+#define CONFIG_UIDS_MAX 64 /* users with limits of their own */
 #define CONFIG_BYTES_MAX (UINT64_C(1) << 62)
 
 enum {
@@ -25,6 +26,28 @@ enum {
 struct config_budget {
     char task[VN_NAME_MAX + 1];
     uint64_t bytes;
+};
+
+/* What one user may hold, over all of its connections. */
+enum config_limit {
+    CONFIG_LIMIT_CONNECTIONS,
+    CONFIG_LIMIT_RATE, /* connections a second */
+    CONFIG_LIMIT_INFLIGHT,
+    CONFIG_LIMIT_QUEUE_BYTES,
+    CONFIG_LIMIT_INPUT_BYTES,
+    CONFIG_LIMIT_BACKLOG_BYTES,
+    N_CONFIG_LIMITS,
+};
+
+extern const char *const config_limit_names[]; /* the keys; ends with NULL */
+
+struct config_limits {
+    uint64_t of[N_CONFIG_LIMITS]; /* 0: by the rule that the documentation states */
+};
+
+struct config_uid_limits {
+    uid_t uid;
+    struct config_limits limits;
 };
 
 struct config {
@@ -45,6 +68,9 @@ struct config {
     uint64_t input_limit_bytes;
     uint64_t frame_timeout_ms;
     uint64_t reply_backlog_bytes;
+    struct config_limits uid; /* of every user but those below */
+    uint32_t n_uid_limits;
+    struct config_uid_limits uid_limits[CONFIG_UIDS_MAX];
     uint64_t default_budget_bytes; /* 0: the full path */
     uint32_t n_task_budgets;
     struct config_budget task_budgets[VN_TASKS_MAX];
@@ -64,6 +90,7 @@ enum config_kind {
     CONFIG_CHOICE,  /* one of words; false is words[min] and true words[max], if that is not 0 */
     CONFIG_BUDGETS, /* {task: bytes}, bytes in min .. max */
     CONFIG_ACCESS,  /* list of users and groups */
+    CONFIG_UIDS,    /* {uid: {limit: number}} */
 };
 
 /* One key, in the order of the documentation. */
@@ -87,6 +114,13 @@ int config_set(struct config *c, const char *name, const char *value, struct vn_
 
 /* A file that reads back to the same configuration; NULL: out of memory. */
 json_t *config_to_json(const struct config *c);
+
+/* config_limits.c: reads and writes a CONFIG_UIDS, whose defaults are the values of `uid`. */
+int config_limits_read(const struct vn_json_at *at, const char *key, struct config *c);
+json_t *config_limits_to_json(const struct config *c);
+
+/* The limits for a user: its own, or everybody's. */
+const struct config_limits *config_limits(const struct config *c, uid_t uid);
 
 /* The value of a CONFIG_MODE. */
 unsigned config_mode(const char *octal);

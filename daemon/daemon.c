@@ -272,6 +272,7 @@ static int serve(struct daemon *d)
     }
     uv_run(&d->loop, UV_RUN_DEFAULT); /* until the last handle is closed */
     metrics_deinit(&d->metrics);
+    users_deinit(&d->users);
     model_unref(d->model);
     uv_loop_close(&d->loop);
     return started ? EXIT_SUCCESS : EXIT_FAILURE;

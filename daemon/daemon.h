@@ -24,6 +24,7 @@
 #include "daemon/reload.h"
 #include "daemon/schedule.h"
 #include "daemon/service.h"
+#include "daemon/user.h"
 #include "daemon/worker.h"
 
 /* Every request that was received ends in exactly one of those before REQUESTS_RECEIVED, or is
@@ -69,6 +70,7 @@ struct daemon {
     struct service service;
     struct client *clients; /* list */
     uint32_t n_clients;
+    struct users users;
     uint64_t input_bytes; /* frames that have not arrived whole, over all clients */
     struct queue queue;
     struct schedule schedule;
@@ -81,10 +83,10 @@ struct daemon {
     struct exporter exporter;
     uint64_t counters[N_COUNTERS];
     uint64_t started_ns;
-    uint64_t fixed_bytes;         /* PSS, loaded and before the first run */
-    uint64_t complained_limit_ns; /* the last log line about refused connections */
-    uint64_t complained_slow_ns;  /* and about slow readers */
-    uint64_t complained_late_ns;  /* and about slow writers */
+    uint64_t fixed_bytes;          /* PSS, loaded and before the first run */
+    uint64_t complained_memory_ns; /* the last log line about memory for connections */
+    uint64_t complained_slow_ns;   /* and about slow readers */
+    uint64_t complained_late_ns;   /* and about slow writers */
     uv_signal_t signals[3];
     uv_timer_t grace;
     bool watching; /* the handles of signals and grace are open */

@@ -12,6 +12,7 @@
 #include "proto/virtualnet.pb-c.h"
 
 struct client;
+struct user;
 
 enum job_outcome {
     JOB_DONE,
@@ -25,6 +26,7 @@ enum job_outcome {
 struct job {
     struct queue_item item;
     struct client *client;        /* NULL: it is gone, nobody wants the answer */
+    struct user *user;            /* of the client, while it waits */
     struct job *previous, *next;  /* in the client's list */
     struct job *next_in_pool;     /* the pool's */
     bool handed;                  /* the pool has it, also while it waits */

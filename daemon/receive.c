@@ -63,21 +63,27 @@ static void take_frames(struct client *c)
 
 /* --- what has not arrived whole --------------------------------------------------------------- */
 
-static void refuse_input(struct client *c)
+static void check_input(struct client *c)
 {
     struct daemon *d = c->daemon;
-    struct refusal refusal = {
+    struct refusal r = {
         .limit_name = "input_limit_bytes",
         .limit = d->config->input_limit_bytes,
         .current = d->input_bytes,
+        .retry_after_ms = CLIENT_RETRY_MS,
     };
 
-    refuse(&refusal, VIRTUALNET__CODE__BUSY,
-           "requests that have not arrived whole hold %llu bytes and input_limit_bytes is %llu; "
-           "connect and send it again later",
-           (unsigned long long)d->input_bytes, (unsigned long long)d->config->input_limit_bytes);
+    if (r.current > r.limit && r.current > c->input_bytes)
+        refuse(
+            &r, VIRTUALNET__CODE__BUSY,
+            "requests that have not arrived whole hold %llu bytes and input_limit_bytes is %llu; "
+            "connect and send it again later",
+            (unsigned long long)r.current, (unsigned long long)r.limit);
+    else if (c->user->used[CONFIG_LIMIT_INPUT_BYTES] == c->input_bytes ||
+             !user_may_have(d, c->user, CONFIG_LIMIT_INPUT_BYTES, 0, &r))
+        return;
     d->counters[REQUESTS_RECEIVED]++;
-    client_refuse(c, &refusal);
+    client_refuse(c, &r);
 }
 
 /* What is left is the start of a frame. All of them together are bounded, but for the little that
@@ -88,10 +94,10 @@ static void count_rest(struct client *c)
     size_t used = vn_buffer_used(&c->in);
 
     d->input_bytes += used - c->input_bytes;
+    c->user->used[CONFIG_LIMIT_INPUT_BYTES] += used - c->input_bytes;
     c->input_bytes = used;
-    if (d->input_bytes > d->config->input_limit_bytes && used > CLIENT_READ_BYTES &&
-        d->input_bytes > used)
-        refuse_input(c);
+    if (used > CLIENT_READ_BYTES)
+        check_input(c);
 }
 
 static void on_late(uv_timer_t *timer)
@@ -152,9 +158,10 @@ void receive(struct client *c)
         ssize_t n;
 
         if (vn_buffer_reserve(&c->in, CLIENT_READ_BYTES)) {
-            vn_log_warning("no memory for %zu bytes from a client of uid %u; its connection is "
-                           "closed",
-                           vn_buffer_used(&c->in) + CLIENT_READ_BYTES, c->uid);
+            if (daemon_may_complain(&c->daemon->complained_memory_ns))
+                vn_log_warning("no memory for %zu bytes from a client of uid %u; its connection is "
+                               "closed",
+                               vn_buffer_used(&c->in) + CLIENT_READ_BYTES, c->uid);
             client_drop(c);
             return;
         }

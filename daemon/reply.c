@@ -78,6 +78,8 @@ void reply_refusal(struct client *c, uint64_t id, const struct refusal *refusal)
     fill_error(&e, id, refusal);
     c->daemon->counters[code_counter(refusal->code)]++;
     trace_request(c, id, code_counter(refusal->code), NULL);
+    if (refusal->limit_name && c->user)
+        user_log_refusal(c->user, refusal);
     client_send(c, &e.response);
 }
 

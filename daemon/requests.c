@@ -18,7 +18,7 @@ static void link_to_client(struct job *j, struct client *c)
     if (j->next)
         j->next->previous = j;
     c->jobs = j;
-    c->in_flight++;
+    client_begin(c);
 }
 
 static void unlink_from_client(struct job *j)
@@ -31,7 +31,7 @@ static void unlink_from_client(struct job *j)
         c->jobs = j->next;
     if (j->next)
         j->next->previous = j->previous;
-    c->in_flight--;
+    client_end(c);
     j->client = NULL;
 }
 
@@ -83,8 +83,12 @@ int requests_may_begin(const struct client *c, struct refusal *r)
 
     if (d->stopping)
         return refuse_stopping(r);
-    if (c->in_flight < d->config->connection_inflight_limit)
-        return 0;
+    if (c->in_flight < d->config->connection_inflight_limit) {
+        if (!user_may_have(d, c->user, CONFIG_LIMIT_INFLIGHT, 1, r))
+            return 0;
+        r->retry_after_ms = schedule_retry_ms(d, c->user->used[CONFIG_LIMIT_INFLIGHT]);
+        return 1;
+    }
     r->limit_name = "connection_inflight_limit";
     r->limit = d->config->connection_inflight_limit;
     r->current = c->in_flight;
@@ -133,6 +137,20 @@ static void supersede(struct job *old)
 
 /* --- in --------------------------------------------------------------------------------------- */
 
+/* Whether its user may have so many bytes waiting, which it may when nothing else of it waits. */
+static int check_user_bytes(const struct daemon *d, const struct job *j, const struct job *old,
+                            struct refusal *r)
+{
+    uint64_t waiting = j->user->used[CONFIG_LIMIT_QUEUE_BYTES];
+    uint64_t bytes = job_bytes(j), replaced = old ? old->item.bytes : 0;
+
+    if (waiting == replaced || bytes <= replaced ||
+        !user_may_have(d, j->user, CONFIG_LIMIT_QUEUE_BYTES, bytes - replaced, r))
+        return 0;
+    r->retry_after_ms = schedule_retry_ms(d, d->queue.length + schedule_running(d));
+    return 1;
+}
+
 /* Puts the job, which is fit to run, into the queue, maybe in the place of one of its stream. */
 static int admit(struct client *c, struct job *j, struct refusal *r)
 {
@@ -144,6 +162,9 @@ static int admit(struct client *c, struct job *j, struct refusal *r)
     if (old && !call->replace)
         return refuse_second(r, d, call->stream);
     if (!old && requests_may_begin(c, r))
+        return 1;
+    j->user = c->user;
+    if (check_user_bytes(d, j, old, r))
         return 1;
     failed = schedule_enter(d, j, old);
     if (failed)

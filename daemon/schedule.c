@@ -47,11 +47,17 @@ static struct job *next_to_run(const struct daemon *d)
     return next;
 }
 
+static void leave_queue(struct daemon *d, struct job *j)
+{
+    queue_remove(&d->queue, &j->item);
+    j->user->used[CONFIG_LIMIT_QUEUE_BYTES] -= j->item.bytes;
+}
+
 /* As many as there are workers run; what the pool has beyond them counts as waiting. */
 static void note_begun(struct daemon *d)
 {
     while (d->schedule.ahead && schedule_running(d) < d->pool.n_workers) {
-        queue_remove(&d->queue, &next_to_run(d)->item);
+        leave_queue(d, next_to_run(d));
         d->schedule.ahead--;
     }
 }
@@ -156,9 +162,13 @@ int schedule_enter(struct daemon *d, struct job *j, struct job *old)
     int r = old ? queue_replace(&d->queue, &old->item, &j->item, class, job_bytes(j))
                 : queue_push(&d->queue, &j->item, class, job_bytes(j));
 
-    if (!r)
-        watch_deadline(d, j->deadline_ns);
-    return r;
+    if (r)
+        return r;
+    if (old)
+        old->user->used[CONFIG_LIMIT_QUEUE_BYTES] -= old->item.bytes;
+    j->user->used[CONFIG_LIMIT_QUEUE_BYTES] += j->item.bytes;
+    watch_deadline(d, j->deadline_ns);
+    return 0;
 }
 
 void schedule_feed(struct daemon *d)
@@ -167,7 +177,7 @@ void schedule_feed(struct daemon *d)
 
     while ((j = first_waiting(d))) {
         if (is_over(j, j->deadline_ns ? vn_now_ns() : 0)) {
-            queue_remove(&d->queue, &j->item);
+            leave_queue(d, j);
             end_late(d, j);
             continue;
         }
@@ -198,7 +208,7 @@ bool schedule_take_back(struct daemon *d, struct job *j)
 {
     bool back = schedule_recall(d, j);
 
-    queue_remove(&d->queue, &j->item);
+    leave_queue(d, j);
     if (!back)
         d->schedule.ahead--;
     return back;
@@ -210,7 +220,7 @@ void schedule_done(struct daemon *d, struct job *j)
     uint64_t ran_ns;
 
     if (j->item.waiting) { /* it came before one that counts as running */
-        queue_remove(&d->queue, &j->item);
+        leave_queue(d, j);
         s->ahead--;
     }
     note_begun(d);

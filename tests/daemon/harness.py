@@ -245,6 +245,34 @@ class Daemon:
                 os.unlink(path)
 
 
+def for_everybody(store_path, **config):
+    """A daemon that every user can connect to."""
+    d = Daemon(store_path, socket_mode="0666", **config)
+    os.chmod(folder(), 0o755)
+    os.chmod(d.folder, 0o755)
+    return d
+
+
+def as_user(uid, test, d, gid=None, groups=(), wait=True):
+    """Runs the test in a process of this user, with a connection. Without wait: returns its id."""
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setgroups(groups)
+            os.setgid(uid if gid is None else gid)
+            os.setuid(uid)
+            with Connection(d.socket_path) as c:
+                test(c)
+            os._exit(0)
+        except Exception:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    if wait:
+        check(os.waitpid(pid, 0)[1] == 0, f"the test of user {uid} failed")
+    return pid
+
+
 def fails_to_start(store_path, *parts, status=1, **arguments):
     """The daemon must refuse to start, with this status and these words. Returns its log."""
     d = Daemon(store_path, wait=False, **arguments)

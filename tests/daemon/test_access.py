@@ -2,10 +2,8 @@
 
 import os
 import sys
-import traceback
 
-from harness import (Connection, Daemon, check, fails_to_start, folder, image, infer, main, pb,
-                     store)
+from harness import as_user, check, fails_to_start, for_everybody, image, infer, main, pb, store
 
 ASK = dict(infer=infer("garment", image(28, 28)))
 STATUS = dict(status=pb.StatusRequest())
@@ -14,29 +12,7 @@ DESCRIBE = dict(describe=pb.DescribeRequest())
 
 
 def daemon(**config):
-    """One that every user can connect to."""
-    d = Daemon(store("small"), socket_mode="0666", **config)
-    os.chmod(folder(), 0o755)
-    os.chmod(d.folder, 0o755)
-    return d
-
-
-def as_user(uid, test, d, gid=None, groups=()):
-    """Runs the test in a process of this user, with a connection."""
-    pid = os.fork()
-    if not pid:
-        try:
-            os.setgroups(groups)
-            os.setgid(uid if gid is None else gid)
-            os.setuid(uid)
-            with Connection(d.socket_path) as c:
-                test(c)
-            os._exit(0)
-        except Exception:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    check(os.waitpid(pid, 0)[1] == 0, f"the test of user {uid} failed")
+    return for_everybody(store("small"), **config)
 
 
 def allowed(c, *calls):

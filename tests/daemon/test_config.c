@@ -111,6 +111,13 @@ Test(config, refusals_say_where)
     expect_refusal("{\"access_admin\": [\"uid:-1\"]}", "access_admin[0]", "\"uid:-1\"");
     expect_refusal("{\"access_admin\": [\"gid:4294967295\"]}", "access_admin[0]", "4294967295");
     expect_refusal("{\"access_admin\": [\"user:no such\"]}", "access_admin[0]", "there is no");
+    expect_refusal("{\"uid_connections_per_s\": 0}", "uid_connections_per_s", "1 to 1000000");
+    expect_refusal("{\"uid_limits\": {\"robot\": {}}}", "uid_limits", "\"1000\"");
+    expect_refusal("{\"uid_limits\": {\"4294967295\": {}}}", "uid_limits", "number");
+    expect_refusal("{\"uid_limits\": {\"7\": 5}}", "uid_limits.7", "object");
+    expect_refusal("{\"uid_limits\": {\"7\": {\"workers\": 5}}}", "uid_limits.7", "workers");
+    expect_refusal("{\"uid_limits\": {\"7\": {\"uid_connections_per_s\": 0}}}",
+                   "uid_limits.7.uid_connections_per_s", "1 to 1000000");
     expect_refusal("[]", "object", "");
     expect_refusal("", "line 1", "");
     expect_refusal("{} {}", "line 1", "");
@@ -164,7 +171,10 @@ Test(config, what_is_printed_reads_back)
     json_t *json;
     char *text;
 
-    cr_assert_eq(load("{\"workers\": 9, \"task_budgets\": {\"a\": 5}, \"kernels\": \"ref\"}", &c),
+    cr_assert_eq(load("{\"workers\": 9, \"task_budgets\": {\"a\": 5}, \"kernels\": \"ref\",\n"
+                      " \"access_infer\": [\"uid:5\"], \"uid_inflight_limit\": 4,\n"
+                      " \"uid_limits\": {\"7\": {\"uid_connections_limit\": 9}}}",
+                      &c),
                  0);
     json = config_to_json(&c);
     text = json_dumps(json, 0);
@@ -201,6 +211,21 @@ Test(config, access_lists)
         cr_expect_eq(access_allows(&c.access_status, &root), cases[i].root, "%s", text);
         cr_expect_eq(access_allows(&c.access_status, &other), cases[i].other, "%s", text);
     }
+}
+
+Test(config, limits_of_users)
+{
+    static struct config c;
+
+    cr_assert_eq(load("{\"uid_limits\": {\"1000\": {\"uid_inflight_limit\": 3}, \"0\": {}},\n"
+                      " \"uid_connections_limit\": 8}",
+                      &c),
+                 0, "%s", why.text);
+    cr_expect_eq(config_limits(&c, 1000)->of[CONFIG_LIMIT_INFLIGHT], 3);
+    cr_expect_eq(config_limits(&c, 1000)->of[CONFIG_LIMIT_CONNECTIONS], 8);
+    cr_expect_eq(config_limits(&c, 0)->of[CONFIG_LIMIT_INFLIGHT], 0);
+    cr_expect_eq(config_limits(&c, 77)->of[CONFIG_LIMIT_CONNECTIONS], 8);
+    cr_expect_eq(config_limits(&c, 77)->of[CONFIG_LIMIT_RATE], 1000);
 }
 
 /* --- documentation and example ---------------------------------------------------------------- */
@@ -249,6 +274,9 @@ static void describe_limits(const struct config_key *k, char *text, size_t size)
         return;
     case CONFIG_ACCESS:
         snprintf(text, size, "0 to %d words", ACCESS_LIST_MAX);
+        return;
+    case CONFIG_UIDS:
+        snprintf(text, size, "0 to %d users", CONFIG_UIDS_MAX);
         return;
     case CONFIG_MODE:
         snprintf(text, size, "`\"000\"` to `\"0777\"`");
