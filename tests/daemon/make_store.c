@@ -2,13 +2,14 @@
  *
  *     make_store FILE KIND [NAME [AGENT]]
  *
- * KIND  small  tasks "garment" (10 labels) and "warm" (2) on 28x28 gray, and "digit" (3) on 32x32
+ * KIND  tiny   task "t" (2 labels) on 4x4 gray; 1 block of 2 groups; a few KiB, for fuzzing
+ *       small  tasks "garment" (10 labels) and "warm" (2) on 28x28 gray, and "digit" (3) on 32x32
  *              RGB; "garment" has an accuracy table of invented numbers; 4 blocks of 4 groups; some
  *              hundred KiB; runs in a millisecond
  *       large  task "big" (100 labels) on 64x64 RGB; 6 blocks of 8 groups, 113 MiB in slices of
  *              2.25 MiB; the full path runs in a tenth of a second or more
  * NAME  of the network; default KIND.
- * AGENT uniform, task, conv or shared; default shared for small, uniform for large.
+ * AGENT uniform, task, conv or shared; default uniform for large, else shared.
  * The same arguments give the same bytes. */
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,15 @@
 
 #include "base/rng.h"
 #include "engine/store.h"
+
+static const char *const tiny =
+    "{\"name\": \"%s\", \"stem_width\": 2, \"groups\": 2,"
+    " \"inputs\": [{\"name\": \"i\", \"width\": 4, \"height\": 4, \"color\": \"gray\","
+    "   \"crop\": \"none\", \"resize\": \"bilinear\", \"mean\": [0.5], \"std\": [0.5],"
+    "   \"stem_kernel\": 3, \"stem_stride\": 1}],"
+    " \"stages\": [{\"blocks\": 1, \"width\": 2, \"stride\": 1, \"group_width\": 1}],"
+    " \"tasks\": [{\"name\": \"t\", \"input\": \"i\", \"labels\": [\"a\", \"b\"]}],"
+    " \"agent\": {\"kind\": \"%s\"}}";
 
 static const char *const small =
     "{\"name\": \"%s\", \"stem_width\": 16, \"groups\": 4,"
@@ -93,7 +103,9 @@ static char *describe(const char *kind, const char *name, const char *agent)
     for (int i = 0; i < 100; i++)
         used += (size_t)snprintf(labels + used, sizeof labels - used,
                                  "%s\"thing number %d of one hundred\"", i ? ", " : "", i);
-    if (!strcmp(kind, "small"))
+    if (!strcmp(kind, "tiny"))
+        n = asprintf(&text, tiny, name, agent ? agent : "shared");
+    else if (!strcmp(kind, "small"))
         n = asprintf(&text, small, name, agent ? agent : "shared");
     else if (!strcmp(kind, "large"))
         n = asprintf(&text, large, name, labels, agent ? agent : "uniform");
@@ -130,12 +142,12 @@ int main(int argc, char **argv)
     int r;
 
     if (argc < 3 || argc > 5) {
-        fputs("usage: make_store FILE small|large [NAME [AGENT]]\n", stderr);
+        fputs("usage: make_store FILE tiny|small|large [NAME [AGENT]]\n", stderr);
         return 2;
     }
     text = describe(argv[2], argc > 3 ? argv[3] : argv[2], argc > 4 ? argv[4] : NULL);
     if (!text) {
-        fprintf(stderr, "make_store: \"%s\" is neither small nor large\n", argv[2]);
+        fprintf(stderr, "make_store: \"%s\" is not tiny, small or large\n", argv[2]);
         return 2;
     }
     r = write_store(argv[1], text, &why);
