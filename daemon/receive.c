@@ -34,10 +34,14 @@ static void take_message(struct client *c, const uint8_t *bytes, uint32_t length
         calls_handle(c, message, vn_frame_unpack_limit(length) - allocator.left);
         return;
     }
-    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
-           "the %u bytes of this frame are no virtualnet.Request, or one that would take more "
-           "than %zu bytes of memory",
-           length, vn_frame_unpack_limit(length));
+    if (allocator.starved)
+        refuse(&refusal, VIRTUALNET__CODE__INTERNAL, "out of memory for a request of %u bytes",
+               length);
+    else
+        refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+               "the %u bytes of this frame are no virtualnet.Request, or one that would take more "
+               "than %zu bytes of memory",
+               length, vn_frame_unpack_limit(length));
     client_refuse(c, &refusal);
 }
 

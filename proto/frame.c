@@ -56,6 +56,8 @@ static void *take(void *data, size_t bytes)
     p = malloc(bytes);
     if (p)
         a->left -= bytes;
+    else
+        a->starved = true;
     return p;
 }
 

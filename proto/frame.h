@@ -4,6 +4,7 @@
 #pragma once
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,7 +35,8 @@ int vn_frame_append(struct vn_buffer *b, const ProtobufCMessage *message, uint32
  * with a NULL allocator (the memory is malloc's); it must stay where it is while it is used. */
 struct vn_frame_allocator {
     ProtobufCAllocator allocator;
-    size_t left; /* freeing gives nothing back */
+    size_t left;  /* freeing gives nothing back */
+    bool starved; /* the system had no memory, though there was something left */
 };
 
 void vn_frame_allocator_init(struct vn_frame_allocator *a, size_t limit_bytes);

@@ -3,53 +3,22 @@
  *
  * A file's job is waiting, open or done. Done jobs are printed as soon as all before them are; a
  * BUSY answer to a call that was sent while others of ours were open sends its job back to waiting
- * and lowers the number of calls that are sent ahead. Ctrl-C cancels what is open. */
+ * and lowers the number of calls that are sent ahead. One that was alone is sent again after the time
+ * that the daemon states, as long as its timeout allows. Ctrl-C cancels what is open. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
-#include "clients/cli/request.h"
+#include "base/clock.h"
+#include "clients/cli/infer_print.h"
 #include "engine/network.h"
 
-#define AHEAD_MAX 4      /* open calls: enough to hide reading and sending behind computing */
-#define IMAGE_COLUMN 40  /* widest file column; longer names push their line */
-#define ANSWER_COLUMN 14 /* narrowest label column; it grows */
-
-struct job {
-    struct run *run;
-    const char *file;
-    enum { WAITING, OPEN, DONE } state;
-    uint64_t id; /* of the call, while open */
-    bool alone;  /* no other call was open when it was sent */
-    int exit_code;
-    struct vn_client_error error; /* done with another exit_code than 0 and VN_EXIT_INPUT */
-    struct vn_why why;            /* done with VN_EXIT_INPUT */
-    /* done with exit_code 0, as printed: */
-    json_t *json; /* with --json */
-    struct line {
-        char *label; /* NULL: none */
-        double probability;
-    } * lines; /* (n_lines) best first */
-    size_t n_lines;
-    char path[VN_CLI_PATH_TEXT];
-    double density, ms;
-    uint64_t bytes;
-};
-
-struct run {
-    struct vn_cli_request request;
-    struct vn_client *client;
-    struct job *jobs; /* (n_jobs) owned, with what they hold */
-    size_t n_jobs, n_printed;
-    size_t ahead; /* calls that may be open */
-    bool has_heading;
-    int image_width, answer_width, path_width;
-    int exit_code;
-    sigset_t waiting; /* the signal mask while it waits: only then may SIGINT come */
-};
+#define AHEAD_MAX 4        /* open calls: enough to hide reading and sending behind computing */
+#define PAUSE_MS_MAX 60000 /* whatever a daemon says */
+#define IMAGE_COLUMN 40    /* widest file column; longer names push their line */
+#define ANSWER_COLUMN 14   /* narrowest label column; it grows */
 
 static volatile sig_atomic_t interrupted;
 
@@ -61,156 +30,56 @@ static const struct option options[] = {
     {0},
 };
 
-/* ---- one answer ------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
-static void widen(int *width, const char *text)
+/* Whether a job that was refused as BUSY is sent again; then the pause that it needs is set. */
+static bool may_try_again(struct infer_run *run, const struct infer_job *job, uint32_t after_ms)
 {
-    int n = vn_cli_width(text);
+    uint64_t timeout_ms = run->request.common.timeout_ms;
+    uint64_t then =
+        vn_now_ns() + (after_ms < PAUSE_MS_MAX ? after_ms : PAUSE_MS_MAX) * VN_NS_PER_MS;
 
-    if (n > *width)
-        *width = n;
-}
-
-/* Keeps of the reply what the line needs. False: out of memory. */
-static bool keep_lines(struct job *job, const struct vn_client_answer *a)
-{
-    job->lines = calloc(a->n_labels ? a->n_labels : 1, sizeof *job->lines);
-    if (!job->lines)
+    if (!job->alone)
+        return true;
+    if (!after_ms || (timeout_ms && then > job->first_ns + timeout_ms * VN_NS_PER_MS))
         return false;
-    for (size_t i = 0; i < a->n_labels; i++) {
-        job->lines[i] = (struct line){strdup(a->labels[i].name), a->labels[i].probability};
-        if (!job->lines[i].label)
-            return false;
-        job->n_lines++;
-        widen(&job->run->answer_width, a->labels[i].name);
-    }
+    run->pause_ns = then;
     return true;
-}
-
-static void keep_answer(struct job *job, const struct vn_client_answer *a)
-{
-    bool kept;
-
-    if (job->run->request.common.json) {
-        job->json = vn_cli_json_answer(a);
-        kept = job->json && !json_object_set_new(job->json, "image", vn_cli_json_text(job->file));
-    } else {
-        kept = keep_lines(job, a);
-        vn_cli_path(a->levels, a->n_levels, job->path);
-        widen(&job->run->path_width, job->path);
-        job->density = a->density;
-        job->bytes = a->bytes.total;
-        job->ms = (double)(a->agent_ns + a->compute_ns) / 1e6;
-    }
-    job->exit_code = kept ? VN_EXIT_OK : VN_EXIT_SYSTEM;
-    if (!kept)
-        job->error = (struct vn_client_error){.result = -ENOMEM, .message = "no memory"};
 }
 
 static void on_reply(void *userdata, uint64_t id, const struct vn_client_reply *reply)
 {
-    struct job *job = userdata;
-    struct run *run = job->run;
+    struct infer_job *job = userdata;
+    struct infer_run *run = job->run;
     size_t still_open = vn_client_open_calls(run->client);
 
-    if (reply->result == VN_CLIENT_E_BUSY && !job->alone) {
+    if (reply->result == VN_CLIENT_E_BUSY &&
+        may_try_again(run, job, reply->error->retry_after_ms)) {
         job->state = WAITING;
         run->ahead = still_open ? still_open : 1;
         return;
     }
     job->state = DONE;
     if (reply->answer) {
-        keep_answer(job, reply->answer);
+        infer_keep(job, reply->answer);
     } else {
         job->exit_code = VN_EXIT_REFUSED; /* vn_cli_failed knows the precise one */
         job->error = *reply->error;
     }
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
-
-static void print_heading(const struct run *run)
-{
-    printf("%-*s  %-*s   PROB  %-*s  DENSITY    PROMISED       TIME\n", run->image_width, "IMAGE",
-           run->answer_width, "ANSWER", run->path_width, "PATH");
-}
-
-static void print_lines(struct run *run, const struct job *job)
-{
-    char bytes[VN_BYTES_TEXT];
-
-    if (!run->has_heading)
-        print_heading(run);
-    run->has_heading = true;
-    vn_cli_text(job->file, run->image_width);
-    printf("  ");
-    vn_cli_text(job->n_lines ? job->lines[0].label : "-", run->answer_width);
-    printf("  %.3f  ", job->n_lines ? job->lines[0].probability : 0.0);
-    printf("%-*s  %7.2f  %10s  %6.2f ms\n", run->path_width, job->path, job->density,
-           vn_bytes_format(job->bytes, bytes), job->ms);
-    for (size_t i = 1; i < job->n_lines; i++) {
-        printf("%*s  ", run->image_width, "");
-        vn_cli_text(job->lines[i].label, run->answer_width);
-        printf("  %.3f\n", job->lines[i].probability);
-    }
-}
-
-static void job_release(struct job *job)
-{
-    for (size_t i = 0; i < job->n_lines; i++)
-        free(job->lines[i].label);
-    free(job->lines);
-    json_decref(job->json);
-    *job = (struct job){.state = DONE};
-}
-
-static int print_job(struct run *run, struct job *job)
-{
-    json_t *json = job->json;
-
-    if (job->exit_code == VN_EXIT_INPUT) /* the sentence names the file */
-        return vn_cli_sorry(run->request.common.json, VN_EXIT_INPUT,
-                            run->request.common.json ? job->file : NULL, job->why.text);
-    if (job->exit_code) {
-        int code = vn_cli_failed(&run->request.common, job->file, &job->error);
-
-        /* what a stream is for */
-        return job->error.result == VN_CLIENT_E_SUPERSEDED ? VN_EXIT_OK : code;
-    }
-    if (run->request.common.json) {
-        job->json = NULL;
-        return vn_cli_print_json(json);
-    }
-    print_lines(run, job);
-    return VN_EXIT_OK;
-}
-
-static void print_and_release(struct run *run, struct job *job)
-{
-    int code = print_job(run, job);
-
-    if (!run->exit_code)
-        run->exit_code = code;
-    job_release(job);
-}
-
-static void print_done(struct run *run)
-{
-    while (run->n_printed < run->n_jobs && run->jobs[run->n_printed].state == DONE)
-        print_and_release(run, &run->jobs[run->n_printed++]);
-    fflush(stdout); /* whoever reads along sees each line when it is known */
-}
-
 /* ---- the run --------------------------------------------------------------------------------- */
 
 /* Reads the file and sends it. False: nothing more can be sent now. */
-static bool send_job(struct run *run, struct job *job)
+static bool send_job(struct infer_run *run, struct infer_job *job)
 {
     struct vn_client_request request;
     struct vn_image_buffer image = {0};
     int r = vn_image_file_read(job->file, &job->why, &image);
 
     job->state = OPEN;
+    if (!job->first_ns)
+        job->first_ns = vn_now_ns();
     job->alone = !vn_client_open_calls(run->client);
     if (r) {
         job->state = DONE;
@@ -233,40 +102,50 @@ static bool send_job(struct run *run, struct job *job)
     return true;
 }
 
-static void send_some(struct run *run)
+static void send_some(struct infer_run *run)
 {
     for (size_t i = run->n_printed; i < run->n_jobs; i++) {
-        if (vn_client_open_calls(run->client) >= run->ahead)
+        if (vn_client_open_calls(run->client) >= run->ahead || vn_now_ns() < run->pause_ns)
             return;
         if (run->jobs[i].state == WAITING && !send_job(run, &run->jobs[i]))
             return;
     }
 }
 
-static void wait_for_some(struct run *run)
+static int pause_ms(const struct infer_run *run)
+{
+    uint64_t now = vn_now_ns();
+
+    return run->pause_ns > now ? (int)((run->pause_ns - now) / VN_NS_PER_MS + 1) : 0;
+}
+
+static void wait_for_some(struct infer_run *run)
 {
     struct pollfd p = {.fd = vn_client_fd(run->client), .events = vn_client_events(run->client)};
 
-    int ms = vn_client_next_timeout(run->client);
-    struct timespec wait = {ms / 1000, ms % 1000 * 1000000L};
+    int ms = vn_client_next_timeout(run->client), pause = pause_ms(run);
+    struct timespec wait;
 
-    if (!vn_client_open_calls(run->client))
+    if (!vn_client_open_calls(run->client) && !pause)
         return;
+    if (pause && (ms < 0 || pause < ms))
+        ms = pause;
+    wait = (struct timespec){ms / 1000, ms % 1000 * 1000000L};
     ppoll(&p, 1, ms < 0 ? NULL : &wait, &run->waiting);
     vn_client_dispatch(run->client); /* a broken connection ends the open jobs with its reason */
 }
 
 /* The connection is gone: what has ended is printed, what was waiting cannot be sent. */
-static int give_up(struct run *run)
+static int give_up(struct infer_run *run)
 {
     size_t unsent = 0;
     char sentence[96];
 
     while (run->n_printed < run->n_jobs) {
-        struct job *job = &run->jobs[run->n_printed++];
+        struct infer_job *job = &run->jobs[run->n_printed++];
 
         if (job->state == DONE)
-            print_and_release(run, job);
+            infer_print(run, job);
         else
             unsent++;
     }
@@ -282,7 +161,7 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-static void catch_interrupts(struct run *run)
+static void catch_interrupts(struct infer_run *run)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigset_t set;
@@ -295,7 +174,7 @@ static void catch_interrupts(struct run *run)
 }
 
 /* Cancels what is open; what was answered before is printed. */
-static int stop(struct run *run)
+static int stop(struct infer_run *run)
 {
     size_t unanswered = 0;
     char sentence[96];
@@ -304,7 +183,7 @@ static int stop(struct run *run)
         if (run->jobs[i].state != DONE)
             unanswered++;
         else
-            print_and_release(run, &run->jobs[i]);
+            infer_print(run, &run->jobs[i]);
         if (run->jobs[i].state == OPEN)
             vn_client_cancel(run->client, run->jobs[i].id);
     }
@@ -313,12 +192,12 @@ static int stop(struct run *run)
     return vn_cli_sorry(run->request.common.json, VN_EXIT_INTERRUPTED, NULL, sentence);
 }
 
-static int infer_all(struct run *run)
+static int infer_all(struct infer_run *run)
 {
     catch_interrupts(run);
     while (run->n_printed < run->n_jobs && vn_client_fd(run->client) >= 0) {
         send_some(run);
-        print_done(run);
+        infer_print_done(run);
         wait_for_some(run);
         if (interrupted)
             return stop(run);
@@ -326,7 +205,7 @@ static int infer_all(struct run *run)
     return give_up(run);
 }
 
-static bool prepare_jobs(struct run *run, char **files, int n)
+static bool prepare_jobs(struct infer_run *run, char **files, int n)
 {
     run->jobs = calloc((size_t)n, sizeof *run->jobs);
     if (!run->jobs)
@@ -337,19 +216,19 @@ static bool prepare_jobs(struct run *run, char **files, int n)
     run->answer_width = ANSWER_COLUMN;
     run->ahead = AHEAD_MAX;
     for (int i = 0; i < n; i++) {
-        run->jobs[i] = (struct job){.run = run, .file = files[i]};
-        widen(&run->image_width, files[i]);
+        run->jobs[i] = (struct infer_job){.run = run, .file = files[i]};
+        infer_widen(&run->image_width, files[i]);
     }
     if (run->image_width > IMAGE_COLUMN)
         run->image_width = IMAGE_COLUMN;
     return true;
 }
 
-static void run_deinit(struct run *run)
+static void run_deinit(struct infer_run *run)
 {
     vn_client_free(run->client);
     for (size_t i = run->n_printed; i < run->n_jobs; i++)
-        job_release(&run->jobs[i]);
+        infer_release(&run->jobs[i]);
     free(run->jobs);
     vn_cli_request_deinit(&run->request);
 }
@@ -392,7 +271,7 @@ static bool take_option(int option, const char *value, struct vn_cli_request *r)
     return false;
 }
 
-static bool parse(int argc, char **argv, struct run *run)
+static bool parse(int argc, char **argv, struct infer_run *run)
 {
     int option;
 
@@ -407,7 +286,7 @@ static bool parse(int argc, char **argv, struct run *run)
 
 static int infer(int argc, char **argv)
 {
-    _cleanup_(run_deinit) struct run run = {.request.common = VN_CLI_COMMON};
+    _cleanup_(run_deinit) struct infer_run run = {.request.common = VN_CLI_COMMON};
     int code;
 
     if (!parse(argc, argv, &run))

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 
 sys.path.insert(0, os.environ["PYTHON_PACKAGE"])
@@ -159,6 +160,35 @@ def test_busy_that_arrives_with_what_was_in_the_way():
     with Fake(all_but_the_first_are_busy) as fake:
         out, _ = run("infer", "--json", *images, socket=fake.path)
         check([r["image"] for r in lines(out)] == images, out)
+
+
+def busy_at_first(after_ms, times):
+    """A fake that refuses so many times; the times of the requests."""
+    asked = []
+
+    def handler(connection):
+        while (r := receive(connection)) is not None:
+            asked.append(time.monotonic())
+            error = pb.Error(code=pb.BUSY, message="full", limit_name="queue_limit", limit=1,
+                             current=1, retry_after_ms=after_ms)
+            connection.sendall(frame(pb.Response(id=r.id, error=error) if len(asked) <= times
+                                     else answer(r.id)))
+
+    return Fake(handler), asked
+
+
+def test_busy_is_tried_again_when_the_daemon_says():
+    fake, asked = busy_at_first(100, 2)
+    with fake:
+        out, _ = run("infer", "--json", pgm("a.pgm"), socket=fake.path)
+        check("label" in lines(out)[0] and len(asked) == 3, out)
+        check(asked[1] - asked[0] >= 0.1 and asked[2] - asked[1] >= 0.1, str(asked))
+    for after_ms, timeout in ((0, 10000), (5000, 1000)):  # no use, or too late
+        fake, asked = busy_at_first(after_ms, 1)
+        with fake:
+            _, err = run("infer", "--timeout", str(timeout), pgm("a.pgm"), socket=fake.path,
+                         code=REFUSED)
+            check(len(asked) == 1 and "Limit queue_limit: 1 of 1" in err, err)
 
 
 def test_class_and_stream():

@@ -141,6 +141,20 @@ Test(frame, message_that_grows_in_memory_is_refused)
     free(bytes);
 }
 
+#ifndef __SANITIZE_ADDRESS__ /* which ends the process where malloc returns NULL */
+Test(frame, allocator_tells_who_had_no_memory)
+{
+    struct vn_frame_allocator a;
+
+    vn_frame_allocator_init(&a, SIZE_MAX);
+    cr_assert_null(a.allocator.alloc(a.allocator.allocator_data, SIZE_MAX / 2));
+    cr_assert(a.starved && a.left == SIZE_MAX);
+    vn_frame_allocator_init(&a, 10);
+    cr_assert_null(a.allocator.alloc(a.allocator.allocator_data, 11));
+    cr_assert_not(a.starved);
+}
+#endif
+
 Test(frame, allocator_counts_down_to_the_byte)
 {
     struct vn_frame_allocator a;
