@@ -3,8 +3,8 @@
  *
  * A file's job is waiting, open or done. Done jobs are printed as soon as all before them are; a
  * BUSY answer to a call that was sent while others of ours were open sends its job back to waiting
- * and lowers the number of calls that are sent ahead. One that was alone is sent again after the time
- * that the daemon states, as long as its timeout allows. Ctrl-C cancels what is open. */
+ * and lowers the number of calls that are sent ahead. One that was alone is sent again after the
+ * time that the daemon states, as long as its timeout allows. Ctrl-C cancels what is open. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
