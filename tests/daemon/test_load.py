@@ -14,7 +14,7 @@ import time
 from harness import (Closed, Daemon, check, counters, folder, image, infer, main, pb, store, until)
 
 SECONDS = float(os.environ.get("VN_LOAD_SECONDS", "5"))
-EVENTS = ("requests_received", "connections", "slow_readers_cut")
+EVENTS = ("requests_received", "connections", "slow_")
 ENDS = ("error", "infer", "describe", "status", "cancel")
 
 
