@@ -6,12 +6,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/calls.h"
 #include "daemon/daemon.h"
 #include "daemon/receive.h"
 #include "daemon/reply.h"
+#include "daemon/send.h"
 #include "proto/frame.h"
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -62,6 +62,7 @@ void client_drop(struct client *c)
     leave_user(c);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&c->unread, on_handle_closed);
     close(c->fd);
     daemon_maybe_finish(c->daemon);
 }
@@ -74,7 +75,7 @@ void client_drop_if_done(struct client *c)
         client_drop(c);
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- what the loop looks for ------------------------------------------------------------------ */
 
 static void on_event(uv_poll_t *poll, int status, int events);
 
@@ -90,111 +91,6 @@ void client_listen(struct client *c)
     c->events = events;
     if (uv_poll_start(&c->poll, events, on_event) < 0)
         client_drop(c);
-}
-
-/* An answer on its way: its last byte is the connection's `end`th. */
-struct mark {
-    uint64_t end;
-    struct metrics_run run;
-};
-
-static void count_sent(struct client *c)
-{
-    struct mark m;
-
-    while (vn_buffer_used(&c->unsent)) {
-        memcpy(&m, vn_buffer_head(&c->unsent), sizeof m);
-        if (m.end > c->sent_bytes)
-            return;
-        metrics_sent(&c->daemon->metrics, &m.run, vn_now_ns());
-        vn_buffer_consume(&c->unsent, sizeof m);
-    }
-}
-
-/* Without memory for the mark the answer is not timed. */
-void client_count_sent(struct client *c, const struct metrics_run *run)
-{
-    const struct mark m = {c->sent_bytes + vn_buffer_used(&c->out), *run};
-
-    if (c->closed)
-        return;
-    if (m.end == c->sent_bytes)
-        metrics_sent(&c->daemon->metrics, run, vn_now_ns());
-    else if (vn_buffer_append(&c->unsent, &m, sizeof m))
-        vn_log_debug("no memory to time an answer");
-}
-
-static void count_backlog(struct client *c)
-{
-    size_t used = vn_buffer_used(&c->out);
-
-    c->user->used[CONFIG_LIMIT_BACKLOG_BYTES] += used - c->backlog_bytes;
-    c->backlog_bytes = used;
-}
-
-static void flush(struct client *c)
-{
-    while (vn_buffer_used(&c->out)) {
-        ssize_t n = send(c->fd, vn_buffer_head(&c->out), vn_buffer_used(&c->out), MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            break;
-        if (n < 0) { /* EPIPE, ECONNRESET: it does not want to know */
-            client_drop(c);
-            return;
-        }
-        vn_buffer_consume(&c->out, (size_t)n);
-        c->sent_bytes += (uint64_t)n;
-    }
-    count_backlog(c);
-    count_sent(c);
-    client_drop_if_done(c);
-    if (!c->closed)
-        client_listen(c);
-}
-
-/* When more is unread than its connection, or its user, may leave. */
-static void cut_slow_reader(struct client *c)
-{
-    struct daemon *d = c->daemon;
-    struct refusal r = {
-        .limit_name = "reply_backlog_bytes",
-        .limit = d->config->reply_backlog_bytes,
-        .current = vn_buffer_used(&c->out),
-    };
-
-    if (!r.current ||
-        (r.current <= r.limit && !user_may_have(d, c->user, CONFIG_LIMIT_BACKLOG_BYTES, 0, &r)))
-        return;
-    d->counters[SLOW_READERS_CUT]++;
-    if (daemon_may_complain(&d->complained_slow_ns))
-        vn_log_notice("cut off a client of uid %u: %llu bytes of replies are unread, %s is %llu",
-                      c->uid, (unsigned long long)r.current, r.limit_name,
-                      (unsigned long long)r.limit);
-    client_drop(c);
-}
-
-int client_send(struct client *c, const Virtualnet__Response *response)
-{
-    const struct config *config = c->daemon->config;
-    int r;
-
-    if (c->closed)
-        return 0;
-    r = vn_frame_append(&c->out, &response->base, (uint32_t)config->frame_limit_bytes);
-    if (r > 0)
-        return r;
-    if (r) { /* a reply that is lost in silence would be worse */
-        vn_log_warning("a reply could not be kept: %s; the connection is closed", strerror(-r));
-        client_drop(c);
-        return 0;
-    }
-    flush(c);
-    if (!c->closed)
-        cut_slow_reader(c);
-    return 0;
 }
 
 /* --- the last error --------------------------------------------------------------------------- */
@@ -222,7 +118,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
         return;
     }
     if (events & UV_WRITABLE)
-        flush(c);
+        send_more(c);
     if (c->closed)
         return;
     if (events & UV_PRIORITIZED) /* only asked for when not read any more: a hang-up */
@@ -291,8 +187,9 @@ static struct client *make(struct daemon *d, int fd)
         return NULL;
     }
     uv_timer_init(&d->loop, &c->timer);
-    c->poll.data = c->timer.data = c;
-    c->open_handles = 2;
+    uv_timer_init(&d->loop, &c->unread);
+    c->poll.data = c->timer.data = c->unread.data = c;
+    c->open_handles = 3;
     c->daemon = d;
     c->fd = fd;
     /* One frame that is not complete yet, and one read. */

@@ -23,14 +23,14 @@
 
 struct daemon;
 struct job;
-struct metrics_run;
 struct refusal;
 
 struct client {
     struct daemon *daemon;
     struct client *previous, *next; /* in the daemon's list */
     uv_poll_t poll;
-    uv_timer_t timer; /* until a frame must be whole; when closing, until the end */
+    uv_timer_t timer;  /* until a frame must be whole; when closing, until the end */
+    uv_timer_t unread; /* until some of the replies must be taken */
     uint32_t open_handles;
     int fd;
     uid_t uid;         /* of the peer, when it connected */
@@ -65,13 +65,6 @@ static inline void client_end(struct client *c)
 
 /* Takes the descriptor in any case: it is served, or refused and closed. */
 void client_new(struct daemon *d, int fd);
-
-/* Queues a reply and writes what the socket takes. May end the connection. 0, or
- * VN_FRAME_E_TOO_LONG when the reply is longer than frame_limit_bytes: nothing was queued. */
-int client_send(struct client *c, const Virtualnet__Response *response);
-
-/* The run's answer is the last thing that was sent: counts its time when its last byte leaves. */
-void client_count_sent(struct client *c, const struct metrics_run *run);
 
 /* The stream makes no sense from here on, or there is no room for it: one error, then the end. */
 void client_refuse(struct client *c, const struct refusal *refusal);

@@ -46,6 +46,7 @@ const struct config_key config_keys[] = {
     KEY(input_limit_bytes, CONFIG_NUMBER, 4096, 65536 * MIB, NULL),
     KEY(frame_timeout_ms, CONFIG_NUMBER, 100, 3600000, NULL),
     KEY(reply_backlog_bytes, CONFIG_NUMBER, 4096, 1024 * MIB, NULL),
+    KEY(reply_timeout_ms, CONFIG_NUMBER, 100, 3600000, NULL),
     LIMIT(uid_connections_limit, CONFIG_LIMIT_CONNECTIONS, 0, 65536),
     LIMIT(uid_connections_per_s, CONFIG_LIMIT_RATE, 1, 1000000),
     LIMIT(uid_inflight_limit, CONFIG_LIMIT_INFLIGHT, 0, 65536),
@@ -85,6 +86,7 @@ void config_defaults(struct config *ret_config)
         .input_limit_bytes = 64 * MIB,
         .frame_timeout_ms = 10000,
         .reply_backlog_bytes = MIB,
+        .reply_timeout_ms = 30000,
         .uid.of[CONFIG_LIMIT_RATE] = 1000, /* a connection costs some 20 us */
         .shutdown_grace_ms = 2000,
         .metrics_mode = "0660",

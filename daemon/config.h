@@ -68,6 +68,7 @@ struct config {
     uint64_t input_limit_bytes;
     uint64_t frame_timeout_ms;
     uint64_t reply_backlog_bytes;
+    uint64_t reply_timeout_ms;
     struct config_limits uid; /* of every user but those below */
     uint32_t n_uid_limits;
     struct config_uid_limits uid_limits[CONFIG_UIDS_MAX];

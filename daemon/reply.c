@@ -8,6 +8,7 @@
 #include "daemon/client.h"
 #include "daemon/daemon.h"
 #include "daemon/job.h"
+#include "daemon/send.h"
 #include "daemon/status.h"
 #include "daemon/text.h"
 #include "daemon/trace.h"

@@ -234,6 +234,32 @@ def test_slow_reader_is_cut_off():
         until(lambda: b"reply_backlog_bytes is 65536" in d.log, "nothing in the log")
 
 
+def test_reader_that_sleeps_is_cut_off():
+    """With less unread than it may leave; one that reads a little at a time may stay."""
+    with Daemon(store("small"), reply_timeout_ms=500, reply_backlog_bytes=1 << 20) as d:
+        with d.connect() as sleeper, d.connect() as slow_one, d.connect() as good:
+            for c in (sleeper, slow_one):
+                fill(c)
+            start = time.monotonic()
+            while counters(good.call(status=pb.StatusRequest()).status)["slow_readers_cut"] == 0:
+                check(len(slow_one.socket.recv(4096)) > 0, "the slow one was cut off")
+                check(time.monotonic() - start < 60, "the sleeper is never cut off")
+                time.sleep(0.02)
+            check(time.monotonic() - start > 0.2, "too soon")
+            check(len(slow_one.socket.recv(4096)) > 0, "the slow one was cut off")
+        until(lambda: b"reply_timeout_ms is 500" in d.log, "nothing in the log")
+
+
+def fill(c):
+    """Asks until the socket is full of answers, and some of them wait in the daemon."""
+    ask = c.request(describe=pb.DescribeRequest(), id=1)
+    length = len(frame(c.call(describe=pb.DescribeRequest()))) * 50
+    sent = 0
+    while sent < 700000:  # the socket takes some 210,000 bytes, 1 MiB may wait
+        c.send_bytes(ask * 50)
+        sent += length
+
+
 def killed_client(d, n):
     """A client process that has n requests in flight when it is killed."""
     ready, told = os.pipe()
