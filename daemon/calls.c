@@ -178,7 +178,13 @@ static int check_access(const struct client *c, const Virtualnet__Request *messa
 
     switch (message->call_case) {
     case VIRTUALNET__REQUEST__CALL_INFER:
-    case VIRTUALNET__REQUEST__CALL_PLAN:
+    case VIRTUALNET__REQUEST__CALL_PLAN: /* the same member of the union */
+        if (!allowed || message->infer->request_class != VIRTUALNET__REQUEST_CLASS__CONTROL)
+            break;
+        call = "the class CONTROL";
+        list = "access_control";
+        allowed = c->may_control;
+        break;
     case VIRTUALNET__REQUEST__CALL_DESCRIBE:
         break;
     case VIRTUALNET__REQUEST__CALL_STATUS:

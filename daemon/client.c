@@ -163,6 +163,7 @@ static void take_rights(struct client *c, const struct access_peer *peer)
 
     c->uid = peer->uid;
     c->may_infer = access_allows(&config->access_infer, peer);
+    c->may_control = access_allows(&config->access_control, peer);
     c->may_status = access_allows(&config->access_status, peer);
     c->may_admin = access_allows(&config->access_admin, peer);
 }

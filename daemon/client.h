@@ -35,7 +35,7 @@ struct client {
     int fd;
     uid_t uid;         /* of the peer, when it connected */
     struct user *user; /* with this uid; NULL once closed */
-    bool may_infer, may_status, may_admin;
+    bool may_infer, may_control, may_status, may_admin;
     uint64_t number; /* counted from 1 */
     struct vn_buffer in, out;
     uint64_t backlog_bytes;  /* unread replies, as the user's part of them is counted */

@@ -31,6 +31,7 @@ const struct config_key config_keys[] = {
     KEY(socket_mode, CONFIG_MODE, 0, 0777, NULL),
     KEY(socket_group, CONFIG_TEXT, 0, CONFIG_WORD_MAX, NULL),
     KEY(access_infer, CONFIG_ACCESS, 0, 0, NULL),
+    KEY(access_control, CONFIG_ACCESS, 0, 0, NULL),
     KEY(access_status, CONFIG_ACCESS, 0, 0, NULL),
     KEY(access_admin, CONFIG_ACCESS, 0, 0, NULL),
     KEY(store_path, CONFIG_TEXT, 1, CONFIG_PATH_MAX, NULL),
@@ -94,6 +95,7 @@ void config_defaults(struct config *ret_config)
         .log_level = "info",
     };
     access_add(&ret_config->access_infer, "*", NULL);
+    access_add(&ret_config->access_control, "*", NULL);
     access_add(&ret_config->access_status, "*", NULL);
     access_add(&ret_config->access_admin, "uid:0", NULL);
     access_add(&ret_config->access_admin, "daemon", NULL);

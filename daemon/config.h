@@ -54,7 +54,7 @@ struct config {
     char socket_path[CONFIG_SOCKET_MAX + 1];
     char socket_mode[CONFIG_WORD_MAX + 1];  /* octal digits, as people write it */
     char socket_group[CONFIG_WORD_MAX + 1]; /* empty: the daemon's own */
-    struct access_list access_infer, access_status, access_admin;
+    struct access_list access_infer, access_control, access_status, access_admin;
     char store_path[CONFIG_PATH_MAX + 1];
     char verify_store[CONFIG_WORD_MAX + 1];
     char kernels[CONFIG_WORD_MAX + 1];

@@ -44,6 +44,20 @@ def test_each_list():
         as_user(0, lambda c: allowed(c), d)
 
 
+def test_control_class():
+    urgent = infer("garment", image(28, 28), request_class=pb.CONTROL)
+
+    def not_urgent(c):
+        c.error(pb.NOT_ALLOWED, "the class CONTROL", "access_control", "uid 4001", infer=urgent)
+        c.error(pb.NOT_ALLOWED, "the class CONTROL", plan=urgent)
+        check(c.call(**ASK).infer.label, "no answer")
+
+    with daemon(access_control=["uid:4000"], access_infer=["uid:4000", "uid:4001"]) as d:
+        as_user(4000, lambda c: check(c.call(infer=urgent).infer.label, "no answer"), d)
+        as_user(4001, not_urgent, d)
+        as_user(4002, lambda c: c.error(pb.NOT_ALLOWED, "access_infer", infer=urgent), d)
+
+
 def test_nobody():
     with daemon(access_infer=[], access_status=[], access_admin=[]) as d:
         as_user(0, lambda c: allowed(c), d)

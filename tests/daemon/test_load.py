@@ -120,6 +120,7 @@ def test_everything_at_once():
     metrics = os.path.join(folder("load"), "metrics")
     shutil.copy(store("small"), path)
     with Daemon(path, workers=3, compute_threads=2, queue_limit=24, connections_limit=1000,
+                uid_connections_per_s=1000000,
                 memory_limit_bytes=3000000, metrics_socket=metrics, log_level="debug",
                 metrics_file=metrics + ".prom", metrics_interval_ms=100) as d:
         d.store = path
