@@ -126,8 +126,8 @@ json_t *access_to_json(const struct access_list *l)
 
 /* --- peers ------------------------------------------------------------------------------------ */
 
-/* Further groups. The kernel first says how much room they take. */
-static void read_groups(struct access_peer *p, int fd)
+/* The kernel first says how much room they take. */
+void access_peer_read_groups(struct access_peer *p, int fd)
 {
     socklen_t bytes = 0;
 
@@ -148,7 +148,6 @@ void access_peer_init(struct access_peer *p, int fd)
         return;
     p->uid = peer.uid;
     p->gid = peer.gid;
-    read_groups(p, fd);
 }
 
 void access_peer_deinit(struct access_peer *p)

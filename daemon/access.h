@@ -45,9 +45,13 @@ struct access_peer {
     size_t n_gids;
 };
 
-/* What the kernel says about the peer of this Unix socket. What it does not say is nobody's: a user
- * id of -1, and no further group. */
+/* What the kernel says about the peer of this Unix socket, but for further groups. What it does not
+ * say is nobody's: an id of -1. */
 void access_peer_init(struct access_peer *p, int fd);
+
+/* Further groups: more calls, which one who is turned away is not worth. */
+void access_peer_read_groups(struct access_peer *p, int fd);
+
 void access_peer_deinit(struct access_peer *p);
 
 bool access_allows(const struct access_list *l, const struct access_peer *p);

@@ -157,10 +157,11 @@ static int check_connections(const struct daemon *d, struct user *u, struct refu
 }
 
 /* What is allowed is decided once: a connection keeps the rights of who opened it. */
-static void take_rights(struct client *c, const struct access_peer *peer)
+static void take_rights(struct client *c, struct access_peer *peer)
 {
     const struct config *config = c->daemon->config;
 
+    access_peer_read_groups(peer, c->fd);
     c->uid = peer->uid;
     c->may_infer = access_allows(&config->access_infer, peer);
     c->may_control = access_allows(&config->access_control, peer);
@@ -203,7 +204,7 @@ static struct client *make(struct daemon *d, int fd)
     return c;
 }
 
-static void admit(struct daemon *d, int fd, const struct access_peer *peer)
+static void admit(struct daemon *d, int fd, struct access_peer *peer)
 {
     struct user *u = users_find(d, peer->uid);
     struct refusal r = {0};
