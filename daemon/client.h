@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "daemon/queue.h"
 #include "daemon/user.h"
 #include "proto/virtualnet.pb-c.h"
 
@@ -38,15 +39,17 @@ struct client {
     bool may_infer, may_control, may_status, may_admin;
     uint64_t number; /* counted from 1 */
     struct vn_buffer in, out;
-    uint64_t backlog_bytes;  /* unread replies, as the user's part of them is counted */
-    uint64_t sent_bytes;     /* that have left `out` */
-    struct vn_buffer unsent; /* marks: runs whose answers are in `out` */
-    int events;              /* what the loop looks for */
-    uint64_t input_bytes;    /* this connection's part of the daemon's */
-    uint64_t frames;         /* that have arrived whole */
-    uint64_t timed_frame;    /* the number of the one that the timer is for; 0: none */
-    struct job *jobs;        /* list: accepted and not yet answered */
-    uint32_t in_flight;      /* jobs, and a reload that it waits for */
+    uint64_t backlog_bytes;              /* unread replies, as the user's part of them is counted */
+    uint64_t sent_bytes;                 /* that have left `out` */
+    struct vn_buffer unsent;             /* marks: runs whose answers are in `out` */
+    int events;                          /* what the loop looks for */
+    uint64_t input_bytes;                /* this connection's part of the daemon's */
+    uint64_t frames;                     /* that have arrived whole */
+    uint64_t timed_frame;                /* the number of the one that the timer is for; 0: none */
+    struct job *jobs;                    /* list: accepted and not yet answered */
+    uint32_t waiting[N_QUEUE_CLASSES];   /* of the jobs, in the queue */
+    uint64_t last_turn[N_QUEUE_CLASSES]; /* in the queue */
+    uint32_t in_flight;                  /* jobs, and a reload that it waits for */
     bool deaf, closing, closed;
 };
 

@@ -48,20 +48,32 @@ static int may_enter(const struct queue *q, enum queue_class class, uint64_t byt
     return 0;
 }
 
-int queue_push(struct queue *q, struct queue_item *item, enum queue_class class, uint64_t bytes)
+/* Behind all with the same turn or an earlier one. Few come before others that wait: it looks from
+ * the end. */
+static void link_at_turn(struct queue *q, struct queue_item *item)
+{
+    struct queue_item *next = NULL, *before = q->lists[item->class].last;
+
+    for (; before && before->turn > item->turn; before = before->previous)
+        next = before;
+    link_before(q, item, next);
+}
+
+int queue_push(struct queue *q, struct queue_item *item, enum queue_class class, uint64_t bytes,
+               uint64_t turn)
 {
     int r = may_enter(q, class, bytes);
 
     assert(!item->waiting);
     if (r)
         return r;
-    *item = (struct queue_item){.bytes = bytes, .class = class, .waiting = true};
-    link_before(q, item, NULL);
+    *item = (struct queue_item){.bytes = bytes, .turn = turn, .class = class, .waiting = true};
+    link_at_turn(q, item);
     return 0;
 }
 
 int queue_replace(struct queue *q, struct queue_item *old, struct queue_item *item,
-                  enum queue_class class, uint64_t bytes)
+                  enum queue_class class, uint64_t bytes, uint64_t turn)
 {
     struct queue_item *next = old->next;
     int r;
@@ -73,9 +85,23 @@ int queue_replace(struct queue *q, struct queue_item *old, struct queue_item *it
         link_before(q, old, next);
         return r;
     }
-    *item = (struct queue_item){.bytes = bytes, .class = class, .waiting = true};
-    link_before(q, item, class == old->class ? next : NULL);
+    *item = (struct queue_item){.bytes = bytes, .turn = turn, .class = class, .waiting = true};
+    if (class == old->class) {
+        item->turn = old->turn;
+        link_before(q, item, next);
+    } else {
+        link_at_turn(q, item);
+    }
     return 0;
+}
+
+void queue_serve(struct queue *q, struct queue_item *item)
+{
+    struct queue_list *l = &q->lists[item->class];
+
+    if (item->turn > l->turn)
+        l->turn = item->turn;
+    queue_remove(q, item);
 }
 
 void queue_remove(struct queue *q, struct queue_item *item)

@@ -166,7 +166,7 @@ static int admit(struct client *c, struct job *j, struct refusal *r)
     j->user = c->user;
     if (check_user_bytes(d, j, old, r))
         return 1;
-    failed = schedule_enter(d, j, old);
+    failed = schedule_enter(d, c, j, old);
     if (failed)
         return refuse_queue(r, d, j, failed);
     link_to_client(j, c);

@@ -1,11 +1,13 @@
 #include "daemon/schedule.h"
 
 #include "base/clock.h"
+#include "daemon/client.h"
 #include "daemon/daemon.h"
 #include "daemon/job.h"
 #include "daemon/requests.h"
 
-#define MEAN_OF 8 /* runs, about: each new one moves the mean by such a part */
+#define MEAN_OF 8       /* runs, about: each new one moves the mean by such a part */
+#define TURNS_OF_USER 8 /* of its requests share a turn, when they are of different connections */
 #define RETRY_MS_MAX 60000
 #define FIRST_RUN_NS (10 * VN_NS_PER_MS) /* assumed until there was one */
 
@@ -47,18 +49,33 @@ static struct job *next_to_run(const struct daemon *d)
     return next;
 }
 
+/* What waits of the job's user, and of its client when that is still there, is less by it. */
+static void count_out(struct job *j)
+{
+    j->user->used[CONFIG_LIMIT_QUEUE_BYTES] -= j->item.bytes;
+    j->user->waiting[j->item.class]--;
+    if (j->client)
+        j->client->waiting[j->item.class]--;
+}
+
 static void leave_queue(struct daemon *d, struct job *j)
 {
     queue_remove(&d->queue, &j->item);
-    j->user->used[CONFIG_LIMIT_QUEUE_BYTES] -= j->item.bytes;
+    count_out(j);
+}
+
+static void begin(struct daemon *d, struct job *j)
+{
+    queue_serve(&d->queue, &j->item);
+    count_out(j);
+    d->schedule.ahead--;
 }
 
 /* As many as there are workers run; what the pool has beyond them counts as waiting. */
 static void note_begun(struct daemon *d)
 {
     while (d->schedule.ahead && schedule_running(d) < d->pool.n_workers) {
-        leave_queue(d, next_to_run(d));
-        d->schedule.ahead--;
+        begin(d, next_to_run(d));
     }
 }
 
@@ -156,17 +173,33 @@ void schedule_deinit(struct daemon *d)
     d->schedule.open = false;
 }
 
-int schedule_enter(struct daemon *d, struct job *j, struct job *old)
+/* One turn later for each that waits of the same connection, or for every few of the same user, so
+ * that who asks for much waits for it, and the others do not. Requests of one connection keep their
+ * order. */
+static uint64_t turn_of(const struct daemon *d, const struct client *c, enum queue_class class)
+{
+    uint64_t rank = c->waiting[class], of_user = c->user->waiting[class] / TURNS_OF_USER;
+    uint64_t turn = d->queue.lists[class].turn + (rank > of_user ? rank : of_user);
+
+    return turn > c->last_turn[class] ? turn : c->last_turn[class];
+}
+
+int schedule_enter(struct daemon *d, struct client *c, struct job *j, struct job *old)
 {
     enum queue_class class = job_class(j);
-    int r = old ? queue_replace(&d->queue, &old->item, &j->item, class, job_bytes(j))
-                : queue_push(&d->queue, &j->item, class, job_bytes(j));
+    uint64_t turn = turn_of(d, c, class);
+    int r = old ? queue_replace(&d->queue, &old->item, &j->item, class, job_bytes(j), turn)
+                : queue_push(&d->queue, &j->item, class, job_bytes(j), turn);
 
     if (r)
         return r;
     if (old)
-        old->user->used[CONFIG_LIMIT_QUEUE_BYTES] -= old->item.bytes;
+        count_out(old);
     j->user->used[CONFIG_LIMIT_QUEUE_BYTES] += j->item.bytes;
+    j->user->waiting[class]++;
+    c->waiting[class]++;
+    if (!old || old->item.class != class)
+        c->last_turn[class] = turn;
     watch_deadline(d, j->deadline_ns);
     return 0;
 }
@@ -219,10 +252,8 @@ void schedule_done(struct daemon *d, struct job *j)
     struct schedule *s = &d->schedule;
     uint64_t ran_ns;
 
-    if (j->item.waiting) { /* it came before one that counts as running */
-        leave_queue(d, j);
-        s->ahead--;
-    }
+    if (j->item.waiting) /* it came before one that counts as running */
+        begin(d, j);
     note_begun(d);
     ledger_give(&d->ledger, j->promise_bytes);
     if (j->outcome != JOB_DONE)

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "daemon/config.h"
+#include "daemon/queue.h"
 
 #define USERS_KEPT 64 /* without connections */
 
@@ -21,6 +22,7 @@ struct user {
     uid_t uid;
     const struct config_limits *limits; /* the configuration's for it */
     uint64_t used[N_CONFIG_LIMITS];     /* but for CONFIG_LIMIT_RATE */
+    uint32_t waiting[N_QUEUE_CLASSES];  /* requests in the queue */
     uint64_t rate_ns;       /* when connections at the allowed rate would have come so far */
     uint64_t refusals;      /* since the last log line about them */
     uint64_t complained_ns; /* that line */

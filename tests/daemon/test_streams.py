@@ -79,6 +79,17 @@ def test_bulk_leaves_room_for_control():
         check([i for i in ids if i != 10] == list(range(1, 9)), str(ids))
 
 
+def test_who_asks_for_much_waits_for_it():
+    """15 of one connection wait; one of another is among the next, also as the same user."""
+    with large() as d, d.connect() as greedy, d.connect() as modest:
+        send(greedy, *[dict(infer=slow())] * 16)
+        until(lambda: d.status().queue_length > 12)
+        check(modest.call(infer=slow()).infer.label, "no answer")
+        waiting = d.status().queue_length
+        check(waiting > 7, f"only {waiting} of 15 wait still")
+        check([r.id for r in replies(greedy, 16)] == list(range(1, 17)), "its own order")
+
+
 def test_wrong_place():
     with large() as d, d.connect() as c:
         c.error(pb.BAD_REQUEST, "request_class is 3", infer=low(request_class=3))
