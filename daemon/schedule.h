@@ -29,8 +29,8 @@ void schedule_init(struct daemon *d);
 /* Closes the handle. */
 void schedule_deinit(struct daemon *d);
 
-/* Puts the client's job into the queue, in the place of `old` when that is not NULL: then it waited,
- * was recalled, and is the caller's now. 0 or as queue_push: then nothing has changed. */
+/* Puts the client's job into the queue, in the place of `old` when that is not NULL: then it
+ * waited, was recalled, and is the caller's now. 0 or as queue_push: then nothing has changed. */
 int schedule_enter(struct daemon *d, struct client *c, struct job *j, struct job *old);
 
 /* Hands waiting jobs to the pool, as far as deadlines and the ledger allow. */
