@@ -215,7 +215,7 @@ def test_socket_holds_little():
         def answers():
             try:
                 return single(scrape(d), "workers") == 1
-            except ConnectionResetError:
+            except (BrokenPipeError, ConnectionResetError):
                 return False  # those who left are still being counted
 
         until(answers)
