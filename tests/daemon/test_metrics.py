@@ -210,7 +210,10 @@ def test_socket_holds_little():
         for _ in range(50):  # leave while the text is made
             with socket.socket(socket.AF_UNIX) as s:
                 s.connect(d.metrics)
-                s.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+                try:
+                    s.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+                except BrokenPipeError:
+                    pass  # turned away: too many others are still being counted
 
         def answers():
             try:
