@@ -96,7 +96,8 @@ class Scripts(unittest.TestCase):
         orders = self.read("agreeing-orders", "seed-1", "given.json")["network"]["orders"]
         self.assertEqual(sorted(orders), [[0, 1, 2, 3], [2, 3, 0, 1]])
         self.assertEqual(self.read("den-3", "seed-1", "given.json")["agent_training"],
-                         {"epochs": 1, "batch": 32, "wishes": False, "density": 3})
+                         {"epochs": 1, "batch": 32, "wishes": False, "density_power": 2,
+                          "density": 3})
 
     def test_table(self):
         text = self.tables()
