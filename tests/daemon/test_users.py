@@ -86,7 +86,9 @@ def test_connection_rate():
 
 
 def test_requests_in_flight():
-    with large(uid_inflight_limit=3, uid_limits={"4000": {"uid_inflight_limit": 5}}) as d:
+    # the plain kernels: what a asks for first must run until the others were refused
+    with large(kernels="ref", uid_inflight_limit=3,
+               uid_limits={"4000": {"uid_inflight_limit": 5}}) as d:
         with d.connect() as a, d.connect() as b:
             a.send_bytes(b"".join(a.request(infer=slow()) for _ in range(2)))
             until(lambda: in_flight(d) == 2)
