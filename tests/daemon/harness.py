@@ -296,6 +296,25 @@ def fails_to_start(store_path, *parts, status=1, **arguments):
     return text
 
 
+def refuse_second_half_frame(d, first, second, limit_name):
+    """Half frames of 600,000 bytes where 1 MiB may be held: the second is one too many. Returns
+    what was asked, and the rest of the first frame."""
+    ask = infer("garment", image(1000, 1000))
+    whole = first.request(infer=ask)
+    first.send_bytes(whole[:600000])
+    until(lambda: d.status().connections == 3)
+    try:
+        second.send_bytes(whole[:600000])
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it was closed before all was written
+    r = second.receive()
+    check(r.id == 0, str(r))
+    e = expect_error(r, pb.BUSY, f"{limit_name} is 1048576")
+    check(e.limit_name == limit_name and e.current > 1 << 20, str(e))
+    check(second.at_end(), "the connection is still open")
+    return ask, whole[600000:]
+
+
 def main(module):
     """Runs every function test_* of the module (or those named on the command line)."""
     names = sys.argv[1:] or [n for n in vars(module) if n.startswith("test_")]

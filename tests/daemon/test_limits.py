@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 
-from harness import (Daemon, check, counters, expect_error, frame, image, infer, main, pb, store,
-                     until)
+from harness import (Daemon, check, counters, expect_error, frame, image, infer, main, pb,
+                     refuse_second_half_frame, store, until)
 
 FULL = [8] * 6  # the whole of the large store: a tenth of a second or more
 LOW = [0] * 6
@@ -62,23 +62,10 @@ def test_queue_limit_in_bytes():
 
 
 def test_input_limit():
-    """Half frames of 600,000 bytes where 1 MiB may be held: the second is one too many."""
-    ask = infer("garment", image(1000, 1000))
     limits = dict(frame_limit_bytes=1 << 20, input_limit_bytes=1 << 20)
     with Daemon(store("small"), **limits) as d, d.connect() as first, d.connect() as second:
-        whole = first.request(infer=ask)
-        first.send_bytes(whole[:600000])
-        until(lambda: d.status().connections == 3)
-        try:
-            second.send_bytes(whole[:600000])
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it was closed before all was written
-        r = second.receive()
-        check(r.id == 0, str(r))
-        e = expect_error(r, pb.BUSY, "input_limit_bytes is 1048576")
-        check(e.limit_name == "input_limit_bytes" and e.current > 1 << 20, str(e))
-        check(second.at_end(), "the connection is still open")
-        first.send_bytes(whole[600000:])
+        ask, rest = refuse_second_half_frame(d, first, second, "input_limit_bytes")
+        first.send_bytes(rest)
         check(first.receive().infer.label, "the first has its room")
         with d.connect() as c:  # and it is given back
             check(c.call(infer=ask).infer.label, "no answer")

@@ -7,7 +7,7 @@ import sys
 import time
 
 from harness import (Closed, Daemon, as_user, check, counters, expect_error, for_everybody, frame,
-                     image, infer, main, pb, store, until)
+                     image, infer, main, pb, refuse_second_half_frame, store, until)
 
 ASK = dict(infer=infer("garment", image(28, 28)))
 FULL = [8] * 6  # of the large store: a tenth of a second or more
@@ -166,20 +166,10 @@ def test_bytes_that_wait():
 
 
 def test_bytes_that_arrive():
-    ask = infer("garment", image(1000, 1000))
     with small(uid_input_limit_bytes=1 << 20) as d, d.connect() as first, d.connect() as second:
-        whole = first.request(infer=ask)
-        first.send_bytes(whole[:600000])
-        until(lambda: d.status().connections == 3)
-        try:
-            second.send_bytes(whole[:600000])
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it was closed before all was written
-        e = expect_error(second.receive(), pb.BUSY, "uid_input_limit_bytes is 1048576")
-        check(e.limit_name == "uid_input_limit_bytes" and e.current > 1 << 20, str(e))
-        check(second.at_end(), "the connection is still open")
+        ask, rest = refuse_second_half_frame(d, first, second, "uid_input_limit_bytes")
         as_user(4000, lambda c: check(c.call(infer=ask).infer.label, "no answer"), d)
-        first.send_bytes(whole[600000:])
+        first.send_bytes(rest)
         check(first.receive().infer.label, "the first has its room")
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from . import types
 from . import virtualnet_pb2 as _pb
-from .connection import Connection, default_socket
+from .connection import Connected
 from .errors import Busy, refused
 
 #: Seconds; None: no limit; "default": the client's own.
@@ -67,7 +67,7 @@ def result_of(reply: _pb.Response) -> Any:
     return getattr(reply, what)
 
 
-class Client:
+class Client(Connected):
     """A connection to the daemon; use it in a `with` statement, or close() it.
 
     socket_path: default_socket() when None. timeout: seconds for each call, None for no limit; a
@@ -81,20 +81,8 @@ class Client:
         socket_path: str | os.PathLike[str] | None = None,
         timeout: float | None = 10.0,
     ) -> None:
-        path = os.fspath(socket_path) if socket_path is not None else default_socket()
-        self.timeout = timeout
+        super().__init__(socket_path, timeout)
         self._lock = threading.Lock()
-        self._connection = Connection(path, timeout)
-
-    def close(self) -> None:
-        """Hangs up. Further calls raise ConnectionLost."""
-        self._connection.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.close()
 
     def infer(
         self,

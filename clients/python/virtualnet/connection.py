@@ -11,7 +11,7 @@ import select
 import socket
 import struct
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from . import virtualnet_pb2 as _pb
 from .errors import ConnectionLost, ProtocolError, Timeout, VirtualnetError, refused
@@ -178,3 +178,26 @@ class Connection:
                 ProtocolError(f"the daemon sent no answer to the call, {self._kind[reply.id]}")
             )
         self._open[reply.id] = reply
+
+
+_Self = TypeVar("_Self", bound="Connected")
+
+
+class Connected:
+    """What has a connection of its own, for a `with` statement. socket_path: default_socket() when
+    None."""
+
+    def __init__(self, socket_path: str | os.PathLike[str] | None, timeout: float | None) -> None:
+        path = os.fspath(socket_path) if socket_path is not None else default_socket()
+        self.timeout = timeout
+        self._connection = Connection(path, timeout)
+
+    def close(self) -> None:
+        """Hangs up: the daemon drops what is open, and further calls raise ConnectionLost."""
+        self._connection.close()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()

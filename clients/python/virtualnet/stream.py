@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from . import types
 from .client import TimeoutLike, image_message, result_of, wishes_message
-from .connection import Connection, default_socket
+from .connection import Connected
 from .errors import Superseded, Timeout
 
 
-class Stream:
+class Stream(Connected):
     """The pictures of a camera, for which an old answer is worth nothing. put() sends one and does
     not wait for its answer; one that still waits in the daemon when the next comes is dropped.
 
@@ -45,21 +45,8 @@ class Stream:
         self._wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control)
         self._wishes.stream = name
         self._wishes.replace = True
-        self.timeout = timeout
         self._flying: list[int] = []
-        self._connection = Connection(
-            os.fspath(socket_path) if socket_path is not None else default_socket(), timeout
-        )
-
-    def close(self) -> None:
-        """Hangs up; the daemon drops what is open."""
-        self._connection.close()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.close()
+        super().__init__(socket_path, timeout)
 
     def put(self, image: npt.ArrayLike) -> int:
         """Sends one; returns its number, which get() gives with its answer. Waits only for a daemon
