@@ -59,6 +59,7 @@ void client_drop(struct client *c)
     unlink_from_daemon(c);
     c->daemon->input_bytes -= c->input_bytes;
     calls_abandon(c);
+    descriptors_close(&c->descriptors);
     leave_user(c);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
@@ -194,6 +195,7 @@ static struct client *make(struct daemon *d, int fd)
     c->open_handles = 3;
     c->daemon = d;
     c->fd = fd;
+    c->memfd = -1;
     /* One frame that is not complete yet, and one read. */
     vn_buffer_init(&c->in, VN_FRAME_HEADER + d->config->frame_limit_bytes + CLIENT_READ_BYTES);
     /* One reply of any size always fits. */

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "base/buffer.h"
+#include "daemon/descriptors.h"
 #include "daemon/queue.h"
 #include "daemon/user.h"
 #include "proto/virtualnet.pb-c.h"
@@ -39,6 +40,8 @@ struct client {
     bool may_infer, may_control, may_status, may_admin;
     uint64_t number; /* counted from 1 */
     struct vn_buffer in, out;
+    struct descriptors descriptors;      /* that came with the frames in `in` */
+    int memfd;                           /* of the request that is handled now, or -1 */
     uint64_t backlog_bytes;              /* unread replies, as the user's part of them is counted */
     uint64_t sent_bytes;                 /* that have left `out` */
     struct vn_buffer unsent;             /* marks: runs whose answers are in `out` */

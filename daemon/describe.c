@@ -84,6 +84,7 @@ static void fill_network(struct describe_reply *r, const struct model *m, uint64
     r->describe.agent = (char *)vn_agent_kind_names[m->network->agent.kind];
     r->describe.task = r->list;
     r->describe.frame_limit_bytes = frame_limit;
+    r->describe.memfd_limit_bytes = frame_limit;
     r->describe.version = (char *)VN_VERSION;
 }
 

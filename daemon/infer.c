@@ -1,6 +1,7 @@
 #include "daemon/infer.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "daemon/text.h"
@@ -33,8 +34,42 @@ static int prepare_task(struct job *j, struct refusal *r)
     return 0;
 }
 
+/* Pixels in the request, or in the memfd that came with it, which need not stay open. */
+static int find_pixels(struct job *j, const struct config *c, struct refusal *r)
+{
+    const Virtualnet__Image *image = job_call(j)->image;
+    struct vn_why why;
+    int error;
+
+    j->image.pixels = image->pixels.data;
+    j->image.length = image->pixels.len;
+    if (!image->memfd_bytes)
+        return 0;
+    if (image->pixels.len)
+        return refuse(r, BAD_IMAGE_CODE,
+                      "image.pixels and image.memfd_bytes exclude each other; use one");
+    if (j->memfd < 0)
+        return refuse(r, BAD_IMAGE_CODE,
+                      "image.memfd_bytes is %llu and no descriptor came with the frame; pass it "
+                      "with the frame's first byte (SCM_RIGHTS)",
+                      (unsigned long long)image->memfd_bytes);
+    error = memfd_map(j->memfd, image->memfd_offset, image->memfd_bytes, c->frame_limit_bytes, &why,
+                      &j->map, &j->image.pixels);
+    if (error < 0)
+        return refuse(r, VIRTUALNET__CODE__INTERNAL,
+                      "mapping the memfd that came with the image: "
+                      "%s",
+                      strerror(-error));
+    if (error)
+        return refuse(r, BAD_IMAGE_CODE, "%s", why.text);
+    j->image.length = image->memfd_bytes;
+    close(j->memfd);
+    j->memfd = -1;
+    return 0;
+}
+
 /* Plan may come without an image: the agent then decides without having seen one. */
-static int prepare_image(struct job *j, struct refusal *r)
+static int prepare_image(struct job *j, const struct config *c, struct refusal *r)
 {
     const Virtualnet__Image *image = job_call(j)->image;
     struct vn_why why;
@@ -49,15 +84,13 @@ static int prepare_image(struct job *j, struct refusal *r)
                       "image.format is %d; it must be 1 (GRAY8, a byte a pixel) or 2 (RGB8, three "
                       "bytes a pixel, red first)",
                       (int)image->format);
-    j->image = (struct vn_image){
-        .pixels = image->pixels.data,
-        .length = image->pixels.len,
-        .width = image->width,
-        .height = image->height,
-        .stride = image->stride,
-        .format =
-            image->format == VIRTUALNET__PIXEL_FORMAT__GRAY8 ? VN_PIXELS_GRAY8 : VN_PIXELS_RGB8,
-    };
+    if (find_pixels(j, c, r))
+        return 1;
+    j->image.width = image->width;
+    j->image.height = image->height;
+    j->image.stride = image->stride;
+    j->image.format =
+        image->format == VIRTUALNET__PIXEL_FORMAT__GRAY8 ? VN_PIXELS_GRAY8 : VN_PIXELS_RGB8;
     if (vn_image_check(&j->image, &why))
         return refuse(r, BAD_IMAGE_CODE, "%s", why.text);
     j->request.image = &j->image;
@@ -182,7 +215,7 @@ int infer_prepare(struct job *j, const struct config *c, const struct ledger *le
 {
     prepare_deadline(j);
     j->request.plan_only = j->message->call_case == VIRTUALNET__REQUEST__CALL_PLAN;
-    return prepare_task(j, refusal) || prepare_image(j, refusal) || prepare_levels(j, refusal) ||
+    return prepare_task(j, refusal) || prepare_image(j, c, refusal) || prepare_levels(j, refusal) ||
            prepare_wishes(j, c, refusal) || prepare_place(j, refusal) ||
            prepare_promise(j, ledger, refusal);
 }

@@ -1,6 +1,7 @@
 #include "daemon/job.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -16,6 +17,7 @@ struct job *job_new(Virtualnet__Request *message, uint64_t bytes, struct model *
     j->message = message;
     j->message_bytes = bytes;
     j->model = model_ref(model);
+    j->memfd = -1;
     atomic_init(&j->cancel, false);
     atomic_init(&j->begun, false);
     return j;
@@ -27,6 +29,9 @@ struct job *job_free(struct job *j)
         return NULL;
     virtualnet__request__free_unpacked(j->message, NULL);
     model_unref(j->model);
+    memfd_unmap(&j->map);
+    if (j->memfd >= 0)
+        close(j->memfd);
     free(j);
     return NULL;
 }
@@ -39,7 +44,7 @@ enum queue_class job_class(const struct job *j)
 
 uint64_t job_bytes(const struct job *j)
 {
-    return sizeof *j + j->message_bytes;
+    return sizeof *j + j->message_bytes + j->map.bytes;
 }
 
 /* Where the request was when its time was over, which may be before anybody looked. */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "daemon/memfd.h"
 #include "daemon/model.h"
 #include "daemon/queue.h"
 #include "proto/virtualnet.pb-c.h"
@@ -32,10 +33,12 @@ struct job {
     bool handed;                  /* the pool has it, also while it waits */
     atomic_bool begun;            /* a worker has it; set by the worker */
     uint64_t id;                  /* the client's */
-    Virtualnet__Request *message; /* owned: image.pixels point into it */
+    Virtualnet__Request *message; /* owned */
     uint64_t message_bytes;       /* heap behind it */
     struct model *model;          /* counted */
 
+    int memfd;            /* owned: what came with the request, until it is mapped; -1: nothing */
+    struct memfd_map map; /* owned: image.pixels point into it, if not into the message */
     struct vn_image image;
     uint8_t levels[VN_BLOCKS_MAX];
     struct vn_infer_request request;
@@ -71,7 +74,7 @@ static inline const Virtualnet__InferRequest *job_call(const struct job *j)
 /* The request's, bulk unless it says otherwise. */
 enum queue_class job_class(const struct job *j);
 
-/* Heap that the job holds. */
+/* Memory that the job holds: heap, and pages of the client's that it keeps. */
 uint64_t job_bytes(const struct job *j);
 
 /* Decides, plans and runs it on the model's session for this worker; fills outcome and result.

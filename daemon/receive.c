@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/calls.h"
 #include "daemon/client.h"
 #include "daemon/daemon.h"
+#include "daemon/descriptors.h"
 #include "daemon/reply.h"
 #include "proto/frame.h"
 
@@ -22,6 +24,25 @@ static void refuse_length(struct client *c, uint32_t length)
     client_refuse(c, &refusal);
 }
 
+/* Whether the request's pixels are in a memfd that came with its frame. */
+static bool names_memfd(const Virtualnet__Request *m)
+{
+    return (m->call_case == VIRTUALNET__REQUEST__CALL_INFER ||
+            m->call_case == VIRTUALNET__REQUEST__CALL_PLAN) && /* the same member of the union */
+           m->infer->image &&
+           m->infer->image->memfd_bytes;
+}
+
+/* The descriptor is the call's for as long as it is handled; what it does not keep is closed. */
+static void handle(struct client *c, Virtualnet__Request *message, uint64_t bytes)
+{
+    c->memfd = names_memfd(message) ? descriptors_take(&c->descriptors) : -1;
+    calls_handle(c, message, bytes);
+    if (c->memfd >= 0)
+        close(c->memfd);
+    c->memfd = -1;
+}
+
 static void take_message(struct client *c, const uint8_t *bytes, uint32_t length)
 {
     struct vn_frame_allocator allocator;
@@ -31,7 +52,7 @@ static void take_message(struct client *c, const uint8_t *bytes, uint32_t length
     vn_frame_allocator_init(&allocator, vn_frame_unpack_limit(length));
     message = virtualnet__request__unpack(&allocator.allocator, length, bytes);
     if (message) {
-        calls_handle(c, message, vn_frame_unpack_limit(length) - allocator.left);
+        handle(c, message, vn_frame_unpack_limit(length) - allocator.left);
         return;
     }
     if (allocator.starved)
@@ -63,6 +84,44 @@ static void take_frames(struct client *c)
         take_message(c, vn_buffer_head(&c->in) + VN_FRAME_HEADER, length);
         vn_buffer_consume(&c->in, VN_FRAME_HEADER + (size_t)length);
     }
+}
+
+/* --- descriptors ------------------------------------------------------------------------------ */
+
+static void refuse_descriptor(struct client *c, int outcome)
+{
+    struct refusal refusal = {0};
+
+    c->daemon->counters[REQUESTS_RECEIVED]++;
+    switch (outcome) {
+    case DESCRIPTORS_E_MANY:
+        refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+               "more than one descriptor came at once; a frame may bring one");
+        break;
+    case DESCRIPTORS_E_KIND:
+        refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+               "a descriptor came that is no memfd; an image may be in a sealed memfd, nothing "
+               "else is taken");
+        break;
+    default:
+        refuse(&refusal, VIRTUALNET__CODE__INTERNAL,
+               "the daemon has no descriptor free for the one that came; connect again later, or "
+               "send the pixels in the request");
+    }
+    client_refuse(c, &refusal);
+}
+
+/* With all whole frames taken, one may be left, for the frame that has begun. */
+static void check_descriptors(struct client *c)
+{
+    struct refusal refusal = {0};
+
+    if (c->descriptors.n <= (vn_buffer_used(&c->in) > 0))
+        return;
+    c->daemon->counters[REQUESTS_RECEIVED]++;
+    refuse(&refusal, VIRTUALNET__CODE__BAD_FRAME,
+           "a descriptor came with a request that has no image, or one whose memfd_bytes is 0");
+    client_refuse(c, &refusal);
 }
 
 /* --- what has not arrived whole --------------------------------------------------------------- */
@@ -156,10 +215,24 @@ void receive_end(struct client *c)
         client_listen(c);
 }
 
+/* One read, which is not the last, and what follows from it. */
+static void take_bytes(struct client *c, size_t n)
+{
+    c->in.end += n;
+    take_frames(c);
+    if (!c->closed && !c->closing)
+        check_descriptors(c);
+    if (!c->closed && !c->closing)
+        count_rest(c);
+    if (!c->closed && !c->closing)
+        time_rest(c);
+}
+
 void receive(struct client *c)
 {
     for (int i = 0; i < CLIENT_READS_AT_ONCE && !c->closed && !c->closing; i++) {
-        ssize_t n;
+        size_t n;
+        int r;
 
         if (vn_buffer_reserve(&c->in, CLIENT_READ_BYTES)) {
             if (daemon_may_complain(&c->daemon->complained_memory_ns))
@@ -169,26 +242,26 @@ void receive(struct client *c)
             client_drop(c);
             return;
         }
-        n = recv(c->fd, c->in.data + c->in.end, CLIENT_READ_BYTES, 0);
-        if (n < 0 && errno == EINTR)
+        r = descriptors_read(&c->descriptors, c->fd, c->uid, c->in.data + c->in.end,
+                             CLIENT_READ_BYTES, &n);
+        if (r == -EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
+        if (r == -EAGAIN)
             return;
-        if (n < 0) {
+        if (r < 0) {
             client_drop(c);
+            return;
+        }
+        if (r > 0) {
+            refuse_descriptor(c, r);
             return;
         }
         if (!n) {
             receive_end(c);
             return;
         }
-        c->in.end += (size_t)n;
-        take_frames(c);
-        if (!c->closed && !c->closing)
-            count_rest(c);
-        if (!c->closed && !c->closing)
-            time_rest(c);
-        if ((size_t)n < CLIENT_READ_BYTES)
-            return; /* that was all; the loop says when there is more */
+        take_bytes(c, n);
+        if (n < CLIENT_READ_BYTES)
+            return; /* that was all for now; the loop says when there is more */
     }
 }

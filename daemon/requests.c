@@ -208,6 +208,8 @@ void requests_run(struct client *c, Virtualnet__Request *message, uint64_t bytes
         reply_refusal(c, id, &r);
         return;
     }
+    j->memfd = c->memfd;
+    c->memfd = -1;
     submit(c, j);
 }
 
