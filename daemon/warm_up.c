@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "engine/residency.h"
 
 struct warm_up {
     struct model *model;
@@ -172,6 +173,6 @@ int model_warm_up(struct model *m, const struct config *c, uint64_t bytes, struc
         if (r)
             r = failed(&w, t, r);
     }
-    vn_store_release(m->store); /* what waits for work holds what it always needs and no more */
+    vn_residency_clear(m->store); /* what waits for work holds what it always needs and no more */
     return r;
 }

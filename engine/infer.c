@@ -19,6 +19,7 @@ struct inference {
     uint64_t limit; /* in that unit; UINT64_MAX: none */
     uint64_t image_bytes;
     bool image_ready;
+    bool streamed;   /* whatever is run */
     bool has_logits; /* ret->probabilities holds logits of this path: */
     uint8_t logits_path[VN_BLOCKS_MAX];
 };
@@ -65,6 +66,20 @@ static bool fits(const struct inference *i, const struct vn_plan *plan)
     return cost <= i->limit;
 }
 
+/* True: the plan is streamed now. */
+static bool stream_if_it_fits(const struct inference *i, struct vn_plan *plan)
+{
+    struct vn_plan streamed = *plan;
+
+    if (!i->request->streaming || i->unit != VN_PLAN_BYTES)
+        return false;
+    vn_plan_stream(i->s->planner, i->limit, &streamed);
+    if (!fits(i, &streamed))
+        return false;
+    *plan = streamed;
+    return true;
+}
+
 static int decide_fixed(struct inference *i)
 {
     const struct vn_infer_request *q = i->request;
@@ -73,8 +88,10 @@ static int decide_fixed(struct inference *i)
     if (vn_plan_path(i->s->planner, q->task, q->levels, q->n_levels, i->image_bytes, plan))
         return -EINVAL;
     i->ret->fixed_path = true;
-    if (fits(i, plan))
+    if (fits(i, plan) || stream_if_it_fits(i, plan))
         return 0;
+    if (i->request->streaming)
+        vn_plan_stream(i->s->planner, i->limit, plan);
     i->ret->needed_bytes =
         i->unit == VN_PLAN_BYTES ? vn_bytes_total(&plan->bytes) : vn_plan_params(plan);
     return VN_SESSION_E_TOO_SMALL;
@@ -84,8 +101,12 @@ static int decide_fixed(struct inference *i)
 static int conv_features(struct inference *i, float *features)
 {
     static const uint8_t levels[3] = {1, 1, 1}, order[1] = {0};
-    struct vn_trunk_run trunk = {&i->s->agent_trunk, &i->s->store->layout->agent_trunk,
-                                 i->task->input, levels, order};
+    struct vn_trunk_run trunk = {&i->s->agent_trunk,
+                                 &i->s->store->layout->agent_trunk,
+                                 i->task->input,
+                                 levels,
+                                 order,
+                                 false};
 
     preprocess(i);
     return vn_trunk_run(i->s, &trunk, i->control, features);
@@ -152,6 +173,8 @@ static int decide_by_agent(struct inference *i, enum vn_agent_kind kind)
 
         min_level = i->network->agent.probe_level;
         vn_plan_uniform(i->s->planner, i->request->task, min_level, i->image_bytes, &probe);
+        if (i->streamed)
+            vn_plan_stream(i->s->planner, i->request->budget_bytes, &probe);
         if (!fits(i, &probe))
             return 0;
         r = shared_features(i, &probe, features);
@@ -169,6 +192,45 @@ static int decide_by_agent(struct inference *i, enum vn_agent_kind kind)
     return 0;
 }
 
+/* The best accuracy of the task's table among rows that this budget allows; -1: there is none. */
+static double accuracy_within(const struct inference *i, uint64_t budget)
+{
+    double best = -1;
+
+    for (uint32_t k = 0; k < i->task->n_measured; k++) {
+        const struct vn_measured *row = &i->task->measured[k];
+        uint64_t needed = vn_plan_measured_budget(i->s->planner, i->request->task, row);
+
+        if (needed && needed <= budget && row->accuracy > best)
+            best = row->accuracy;
+    }
+    return best;
+}
+
+/* Whether slicing alone, within the limit, would cost accuracy: by the store's table, or without
+ * one because it is not the full path. */
+static bool slicing_costs(const struct inference *i, bool any_fits)
+{
+    if (!any_fits)
+        return true;
+    if (!i->task->n_measured)
+        return i->ret->plan.density < 1;
+    return accuracy_within(i, i->limit) < accuracy_within(i, UINT64_MAX);
+}
+
+/* Streamed, any path fits or none does: the choice is made as if there was no limit. */
+static bool decide_to_stream(struct inference *i, bool any_fits)
+{
+    struct vn_plan full;
+
+    vn_plan_uniform(i->s->planner, i->request->task, i->network->groups, i->image_bytes, &full);
+    if (fits(i, &full) || !stream_if_it_fits(i, &full) || !slicing_costs(i, any_fits))
+        return false;
+    i->ret->plan = full;
+    i->limit = UINT64_MAX;
+    return true;
+}
+
 static int decide(struct inference *i)
 {
     int r;
@@ -177,11 +239,13 @@ static int decide(struct inference *i)
         return decide_fixed(i);
     r = vn_plan_largest_uniform_in(i->s->planner, i->request->task, i->unit, i->limit,
                                    i->image_bytes, &i->ret->plan, &i->ret->needed_bytes);
-    if (r)
+    i->streamed = decide_to_stream(i, !r);
+    if (r && !i->streamed)
         return VN_SESSION_E_TOO_SMALL;
-    if (i->request->agent == VN_AGENT_UNIFORM)
-        return 0;
-    return decide_by_agent(i, i->request->agent);
+    r = i->request->agent == VN_AGENT_UNIFORM ? 0 : decide_by_agent(i, i->request->agent);
+    if (i->streamed)
+        vn_plan_stream(i->s->planner, i->request->budget_bytes, &i->ret->plan);
+    return r;
 }
 
 /* --- the whole -------------------------------------------------------------------------------- */

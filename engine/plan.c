@@ -7,12 +7,14 @@
 #include "engine/knapsack.h"
 #include "engine/plan_costs.h"
 #include "engine/session.h"
+#include "engine/stream.h"
 
 struct vn_planner {
     const struct vn_network *network;
     const struct vn_layout *layout;
     struct vn_task_costs *costs; /* owned, by task */
     uint64_t scratch[VN_INPUTS_MAX];
+    uint64_t least_piece; /* windows */
 };
 
 int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
@@ -35,6 +37,7 @@ int vn_planner_new(const struct vn_network *n, const struct vn_layout *l,
     }
     for (uint32_t i = 0; i < n->n_inputs; i++)
         p->scratch[i] = vn_scratch_bytes(n, i, compute);
+    p->least_piece = vn_stream_least_piece(n, l);
     *ret_planner = p;
     p = NULL;
     return 0;
@@ -130,6 +133,19 @@ void vn_plan_uniform(const struct vn_planner *p, uint32_t task, uint32_t level,
 
     memset(levels, (int)level, sizeof levels);
     make_plan(p, task, levels, image_bytes, ret_plan);
+}
+
+void vn_plan_stream(const struct vn_planner *p, uint64_t budget_bytes, struct vn_plan *plan)
+{
+    const uint64_t fixed = p->costs[plan->task].fixed_windows * VN_WINDOW_BYTES;
+    const uint64_t rest = fixed + plan->bytes.scratch + plan->bytes.io;
+    uint64_t room = budget_bytes > rest ? (budget_bytes - rest) / 2 / VN_WINDOW_BYTES : 0;
+    uint64_t share = p->layout->data_bytes / VN_STREAM_SHARE / VN_WINDOW_BYTES;
+
+    room = room < share ? room : share;
+    plan->piece_windows = room > p->least_piece ? room : p->least_piece;
+    if (plan->bytes.params_resident > fixed + 2 * plan->piece_windows * VN_WINDOW_BYTES)
+        plan->bytes.params_resident = fixed + 2 * plan->piece_windows * VN_WINDOW_BYTES;
 }
 
 /* --- choosing --------------------------------------------------------------------------------- */

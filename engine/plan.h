@@ -7,6 +7,8 @@
  *
  *     total = params_resident + scratch + io
  *
+ * A streamed plan counts what is resident at the same moment, at most, instead of the union.
+ *
  * Choosing under a budget is a multiple-choice knapsack: maximise the sum of score[b][level_b]
  * subject to cost <= budget, solved exactly (not in every case a sum of slices: neighbours in a
  * small store share windows, which the solver accounts for). Scores are log pi_b(level_b). */
@@ -40,7 +42,8 @@ struct vn_plan {
     uint32_t n_blocks;
     uint8_t level[VN_BLOCKS_MAX];
     struct vn_bytes bytes;
-    double density; /* parameters of the path / parameters of the task's full path */
+    uint64_t piece_windows; /* streamed in pieces of at most so many (engine/stream.h); 0: not */
+    double density;         /* parameters of the path / parameters of the task's full path */
 };
 
 /* What is known of a network's costs before any request; const after new, shared. */
@@ -65,6 +68,11 @@ int vn_plan_path(const struct vn_planner *p, uint32_t task, const uint8_t *level
 /* Every block at the same level; level <= g. */
 void vn_plan_uniform(const struct vn_planner *p, uint32_t task, uint32_t level,
                      uint64_t image_bytes, struct vn_plan *ret_plan);
+
+/* The same path, streamed: params_resident is what is always needed and two pieces, which are as
+ * large as the budget allows, up to VN_STREAM_SHARE of the task's full path. When it does not fit,
+ * they are as small as they can be. */
+void vn_plan_stream(const struct vn_planner *p, uint64_t budget_bytes, struct vn_plan *plan);
 
 enum vn_plan_unit {
     VN_PLAN_BYTES,  /* the limit is a budget: vn_bytes_total */

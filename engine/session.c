@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "engine/arena.h"
+#include "engine/residency.h"
 #include "engine/session_parts.h"
 
 /* --- making ----------------------------------------------------------------------------------- */
@@ -109,6 +110,7 @@ struct vn_session *vn_session_free(struct vn_session *s)
         return NULL;
     if (s->map)
         munmap(s->map, s->map_bytes);
+    vn_stream_free(s->stream);
     vn_pool_free(s->pool);
     vn_planner_free(s->planner);
     vn_store_unref(s->store);
@@ -170,54 +172,86 @@ static struct vn_conv_part part(const struct vn_session *s, uint32_t weight, uin
 static void run_conv(struct vn_session *s, const struct trunk *t, const struct vn_conv *c,
                      struct vn_conv_run *r)
 {
-    r->relu = true;
     r->work = arena_at(s, arena_of(s, t)->work);
     r->pool = s->pool;
     s->kernels->conv(s->kernels, c, r);
 }
 
-/* hidden (H, W, level h) = conv1 of all groups of the path, side by side. */
-static void run_conv1(struct vn_session *s, const struct trunk *t, uint32_t i, const float *x)
+/* Groups [first, first + n) of the path's order, which are run together. */
+struct chunk {
+    uint32_t first, n;
+};
+
+/* hidden (H, W, n h) = conv1 of the chunk's groups, side by side. */
+static void run_conv1(struct vn_session *s, const struct trunk *t, uint32_t i, struct chunk chunk,
+                      const float *x)
 {
     const struct vn_trunk_run *run = t->run;
     const struct vn_block b = vn_network_block(run->network, i);
-    const struct vn_conv c = vn_block_conv1(b, run->levels[i], t->h, t->w);
+    const struct vn_conv c = vn_block_conv1(b, chunk.n, t->h, t->w);
     struct vn_conv_part parts[VN_GROUPS_MAX];
 
-    for (uint32_t k = 0; k < run->levels[i]; k++) {
-        const struct vn_slice *slice = &run->layout->slice[run->order[k]][i];
+    for (uint32_t k = 0; k < chunk.n; k++) {
+        const struct vn_slice *slice = &run->layout->slice[run->order[chunk.first + k]][i];
 
         parts[k] = part(s, slice->conv1, slice->bn1, run->input, b.h);
     }
     run_conv(s, t, &c,
              &(struct vn_conv_run){.x = x,
                                    .parts = parts,
-                                   .n_parts = run->levels[i],
+                                   .n_parts = chunk.n,
                                    .split = VN_CONV_OUTPUTS,
+                                   .relu = true,
                                    .y = arena_at(s, arena_of(s, t)->hidden)});
 }
 
-/* y = relu(shortcut + sum over groups of conv2_g(hidden_g)) */
-static void run_conv2(struct vn_session *s, const struct trunk *t, uint32_t i,
-                      const float *shortcut, float *y)
+/* y = add + sum over the chunk's groups of conv2_g(hidden_g); after the last one, relu(y). */
+static void run_conv2(struct vn_session *s, const struct trunk *t, uint32_t i, struct chunk chunk,
+                      const float *add, float *y)
 {
     const struct vn_trunk_run *run = t->run;
     const struct vn_block b = vn_network_block(run->network, i);
-    const struct vn_conv c = vn_block_conv2(b, run->levels[i], t->h, t->w);
+    const struct vn_conv c = vn_block_conv2(b, chunk.n, t->h, t->w);
     struct vn_conv_part parts[VN_GROUPS_MAX];
 
-    for (uint32_t k = 0; k < run->levels[i]; k++) {
-        const struct vn_slice *slice = &run->layout->slice[run->order[k]][i];
+    for (uint32_t k = 0; k < chunk.n; k++) {
+        const struct vn_slice *slice = &run->layout->slice[run->order[chunk.first + k]][i];
 
         parts[k] = part(s, slice->conv2, slice->bn2, run->input, b.co);
     }
     run_conv(s, t, &c,
              &(struct vn_conv_run){.x = arena_at(s, arena_of(s, t)->hidden),
                                    .parts = parts,
-                                   .n_parts = run->levels[i],
+                                   .n_parts = chunk.n,
                                    .split = VN_CONV_INPUTS,
-                                   .add = shortcut,
+                                   .add = add,
+                                   .relu = chunk.first + chunk.n == run->levels[i],
                                    .y = y});
+}
+
+/* y = relu(shortcut + the branches), chunk by chunk; a run that does not stream has one chunk. */
+static int run_branches(struct vn_session *s, const struct trunk *t, uint32_t i, const float *x,
+                        const float *shortcut, float *y, const struct vn_control *control)
+{
+    const uint32_t level = t->run->levels[i];
+    const uint32_t most = t->run->streamed ? vn_stream_chunk(s->stream, i) : level;
+    int r = 0;
+
+    for (struct chunk c = {0}; !r && c.first < level; c.first += c.n) {
+        c.n = level - c.first < most ? level - c.first : most;
+        if (t->run->streamed)
+            vn_stream_step(s->stream);
+        run_conv1(s, t, i, c, x);
+        r = check_control(control);
+        if (r)
+            return r;
+        if (t->run->streamed)
+            vn_stream_step(s->stream);
+        run_conv2(s, t, i, c, c.first ? y : shortcut, y);
+        if (c.first + c.n < level)
+            r = check_control(control);
+    }
+    return r;
 }
 
 /* A block of level 0 is its shortcut: relu changes nothing, as x is a ReLU's output. */
@@ -234,17 +268,12 @@ static int run_block(struct vn_session *s, struct trunk *t, uint32_t i,
         return r;
     if (!identity)
         vn_shortcut(t->h, t->w, b.ci, b.co, b.stride, x, y);
-    if (any) {
-        run_conv1(s, t, i, x);
-        r = check_control(control);
-        if (r)
-            return r;
-        run_conv2(s, t, i, identity ? x : y, y);
-    }
+    if (any)
+        r = run_branches(s, t, i, x, identity ? x : y, y, control);
     t->h = vn_strided(t->h, b.stride);
     t->w = vn_strided(t->w, b.stride);
     t->buffer = !t->buffer;
-    return 0;
+    return r;
 }
 
 static void run_stem(struct vn_session *s, const struct trunk *t)
@@ -258,6 +287,7 @@ static void run_stem(struct vn_session *s, const struct trunk *t)
              &(struct vn_conv_run){.x = arena_at(s, arena_of(s, t)->image),
                                    .parts = &stem,
                                    .n_parts = 1,
+                                   .relu = true,
                                    .y = arena_at(s, arena_of(s, t)->trunk[0])});
 }
 
@@ -285,7 +315,8 @@ float *vn_session_image(struct vn_session *s, uint32_t task)
     return arena_at(s, s->layout[s->store->network->tasks[task].input].image);
 }
 
-/* Compares the plan's slices with their checksums, if that is still to do. */
+/* Compares the plan's slices with their checksums, if that is still to do. A streamed plan's are
+ * read from the file, so that none is resident as a whole. */
 static int check_slices(struct vn_session *s, const struct vn_plan *plan,
                         const struct vn_control *control)
 {
@@ -298,7 +329,8 @@ static int check_slices(struct vn_session *s, const struct vn_plan *plan,
 
             if (r)
                 return r;
-            if (vn_store_is_unchecked(s->store, part) && vn_store_check(s->store, part)) {
+            if (vn_store_is_unchecked(s->store, part) &&
+                (plan->piece_windows ? vn_store_check_file : vn_store_check)(s->store, part)) {
                 s->damaged_part = part;
                 return VN_SESSION_E_DAMAGED;
             }
@@ -312,6 +344,58 @@ uint32_t vn_session_damaged_part(const struct vn_session *s)
     return s->damaged_part;
 }
 
+static int run_plan(struct vn_session *s, const struct vn_plan *plan,
+                    const struct vn_control *control, float *ret_pooled)
+{
+    const struct vn_network *n = s->store->network;
+    const struct vn_task *t = &n->tasks[plan->task];
+    const struct vn_trunk_run run = {n,        &s->store->layout->trunk, t->input, plan->level,
+                                     t->order, plan->piece_windows > 0};
+    int r = check_slices(s, plan, control);
+
+    return r ? r : vn_trunk_run(s, &run, control, ret_pooled);
+}
+
+static int run_streamed(struct vn_session *s, const struct vn_plan *plan,
+                        const struct vn_control *control, float *ret_pooled)
+{
+    const struct vn_stream_path path = {s->store, plan->n_blocks, plan->level,
+                                        s->store->network->tasks[plan->task].order,
+                                        plan->piece_windows};
+    int r = s->stream ? 0 : vn_stream_new(&s->stream);
+
+    if (r)
+        return r;
+    vn_stream_begin(s->stream, &path);
+    r = run_plan(s, plan, control, ret_pooled);
+    vn_stream_end(s->stream);
+    return r;
+}
+
+static void hold(void *store, uint64_t offset, uint64_t bytes)
+{
+    vn_residency_hold(store, offset, bytes, true);
+}
+
+static void let_go(void *store, uint64_t offset, uint64_t bytes)
+{
+    vn_residency_let_go(store, offset, bytes, true);
+}
+
+static int run_resident(struct vn_session *s, const struct vn_plan *plan,
+                        const struct vn_control *control, float *ret_pooled)
+{
+    int r;
+
+    if (!s->store->resident)
+        return run_plan(s, plan, control, ret_pooled);
+    vn_plan_windows(s->planner, plan, hold, s->store);
+    vn_residency_make_room(s->store);
+    r = run_plan(s, plan, control, ret_pooled);
+    vn_plan_windows(s->planner, plan, let_go, s->store);
+    return r;
+}
+
 int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
                    const struct vn_control *control, float *ret_logits, float *ret_features)
 {
@@ -319,11 +403,8 @@ int vn_session_run(struct vn_session *s, const struct vn_plan *plan,
     const struct vn_layout *l = s->store->layout;
     const struct vn_task *t = &n->tasks[plan->task];
     float *pooled = arena_at(s, s->layout[t->input].pooled);
-    struct vn_trunk_run run = {n, &l->trunk, t->input, plan->level, t->order};
-    int r = check_slices(s, plan, control);
+    int r = (plan->piece_windows ? run_streamed : run_resident)(s, plan, control, pooled);
 
-    if (!r)
-        r = vn_trunk_run(s, &run, control, pooled);
     if (r)
         return r;
     vn_linear(pooled, vn_store_tensor(s->store, l->head_weight[plan->task]),

@@ -68,6 +68,9 @@ struct vn_infer_request {
     uint32_t n_levels;
     enum vn_agent_kind agent; /* the store's own kind, or VN_AGENT_UNIFORM to overrule it */
     bool plan_only;           /* stop before the final run */
+    bool streaming;           /* the path may be streamed (engine/stream.h) where the budget would
+                                 cost accuracy by the task's table; where there is none, or the path
+                                 is fixed: where the full or fixed path does not fit */
 };
 
 struct vn_infer_result {

@@ -3,6 +3,7 @@
 
 #include "engine/arena.h"
 #include "engine/session.h"
+#include "engine/stream.h"
 
 struct vn_session {
     struct vn_store *store;     /* a reference */
@@ -14,7 +15,8 @@ struct vn_session {
     uint8_t *arena;
     void *map; /* owned: the arena between two guard pages */
     size_t map_bytes;
-    uint32_t damaged_part; /* of the store */
+    uint32_t damaged_part;    /* of the store */
+    struct vn_stream *stream; /* owned; NULL until a plan is streamed */
 };
 
 /* What to run: the backbone or a conv agent's trunk, with this input's stem and vectors. */
@@ -24,6 +26,7 @@ struct vn_trunk_run {
     uint32_t input;
     const uint8_t *levels; /* by block */
     const uint8_t *order;  /* of groups */
+    bool streamed;         /* by the session's stream, which has begun */
 };
 
 /* From the session's image to the pooled trunk (network width floats). Outcomes as

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/residency.h"
 #include "engine/store_parts.h"
 
 /* --- header ----------------------------------------------------------------------------------- */
@@ -99,6 +100,7 @@ struct vn_store *vn_store_unref(struct vn_store *s)
 {
     if (!s || __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL))
         return NULL;
+    vn_residency_leave(s);
     if (s->map)
         munmap(s->map, s->map_bytes);
     if (s->fd >= 0)

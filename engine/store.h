@@ -48,9 +48,10 @@ struct vn_store {
     /* private */
     struct vn_network *own_network;
     struct vn_layout *own_layout;
-    uint64_t *hashes;      /* of the parts, from the header; NULL: the store carries none */
-    atomic_uchar *checked; /* by part, enum in store_check.c; NULL: runs do not check */
-    void *map;             /* the reservation */
+    uint64_t *hashes;             /* of the parts, from the header; NULL: the store carries none */
+    atomic_uchar *checked;        /* by part, enum in store_check.c; NULL: runs do not check */
+    struct vn_resident *resident; /* the books of engine/residency.c; NULL: nobody keeps them */
+    void *map;                    /* the reservation */
     size_t map_bytes;
     int fd;
     int references; /* atomic */
@@ -91,14 +92,13 @@ bool vn_store_is_unchecked(const struct vn_store *s, uint32_t part);
  * found damaged once stays so until the store is opened again. 0 or VN_STORE_E_CHECKSUM. */
 int vn_store_check(const struct vn_store *s, uint32_t part);
 
+/* The same, through reads of the file: nothing becomes resident. */
+int vn_store_check_file(const struct vn_store *s, uint32_t part);
+
 /* Makes resident what a run of the part makes resident, and checks it where the store checks at
  * use: a later run will not wait for the file. Best effort where the kernel cannot (before Linux
  * 5.14). 0, VN_STORE_E_CHECKSUM or a negative errno: it cannot be read. */
 int vn_store_warm(const struct vn_store *s, uint32_t part);
-
-/* Takes all but the always-needed part out of this process's memory again; the file cache keeps
- * it, so that a later run finds it without reading the file. No run may be under way. */
-void vn_store_release(const struct vn_store *s);
 
 /* What is known of the parts. Without vn_store_check_at_use nothing is: all but `parts` are 0. */
 struct vn_store_checks {

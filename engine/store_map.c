@@ -6,7 +6,8 @@
  *   - the address is congruent to the file offset modulo 64 KiB: windows are the file's;
  *   - it is not congruent modulo 2 MiB: a huge page can never be mapped as one;
  *   - the map is divided into areas that plans count as a whole: the fixed part, the windows that
- *     belong to one slice alone, and each window that several share. What makes neighbours
+ *     belong to one slice alone (of a large one: to each of its convolutions, and to its vectors),
+ *     and each window that several share. What makes neighbours
  *     different areas is that every second one is left out of core dumps, where file maps are not
  *     by default. */
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engine/residency.h"
 #include "engine/store_parts.h"
 
 #define HUGE_BYTES (UINT64_C(2) << 20) /* what one huge-page entry maps */
@@ -70,8 +72,7 @@ static int read_through(const struct vn_store *s, uint64_t start)
     return r;
 }
 
-/* Maps the windows of these bytes of the data part. -EINVAL or -ENOSYS: the kernel cannot. */
-static int populate_range(const struct vn_store *s, uint64_t offset, uint64_t bytes)
+int vn_store_populate(const struct vn_store *s, uint64_t offset, uint64_t bytes)
 {
     uint64_t from = offset / VN_WINDOW_BYTES * VN_WINDOW_BYTES, end = offset + bytes;
 
@@ -83,7 +84,7 @@ static int populate_range(const struct vn_store *s, uint64_t offset, uint64_t by
 
 static int populate(const struct vn_store *s, uint64_t start)
 {
-    int r = populate_range(s, 0, s->layout->fixed_bytes);
+    int r = vn_store_populate(s, 0, s->layout->fixed_bytes);
 
     return r == -EINVAL || r == -ENOSYS ? read_through(s, start) : r;
 }
@@ -91,20 +92,15 @@ static int populate(const struct vn_store *s, uint64_t start)
 int vn_store_warm(const struct vn_store *s, uint32_t part)
 {
     const struct vn_part p = vn_part_at(s->network, s->layout, part);
-    int r = populate_range(s, p.offset, p.bytes);
+    int r;
 
-    if (r && r != -EINVAL && r != -ENOSYS)
-        return r;
-    return vn_store_is_unchecked(s, part) ? vn_store_check(s, part) : 0;
-}
-
-void vn_store_release(const struct vn_store *s)
-{
-    uint64_t fixed = (s->layout->fixed_bytes + VN_WINDOW_BYTES - 1) / VN_WINDOW_BYTES;
-
-    if (fixed * VN_WINDOW_BYTES < s->layout->data_bytes)
-        (void)madvise((void *)(s->data + fixed * VN_WINDOW_BYTES),
-                      s->layout->data_bytes - fixed * VN_WINDOW_BYTES, MADV_DONTNEED);
+    vn_residency_hold(s, p.offset, p.bytes, true);
+    vn_residency_make_room(s);
+    r = vn_store_populate(s, p.offset, p.bytes);
+    if (!r || r == -EINVAL || r == -ENOSYS)
+        r = vn_store_is_unchecked(s, part) ? vn_store_check(s, part) : 0;
+    vn_residency_let_go(s, p.offset, p.bytes, true);
+    return r;
 }
 
 /* --- areas ------------------------------------------------------------------------------------ */
@@ -112,6 +108,7 @@ void vn_store_release(const struct vn_store *s)
 struct areas {
     const struct vn_store *s;
     uint64_t start; /* of the area that is open, bytes of the data part */
+    uint64_t last;  /* window of the bytes that were divided off last */
     bool odd;
 };
 
@@ -131,21 +128,40 @@ static void cut(struct areas *a, uint64_t window)
     a->start = end;
 }
 
+/* The bytes [offset, end) are an area of their own, but for windows that they share with others,
+ * which are areas of theirs. */
+static void divide_off(struct areas *a, uint64_t offset, uint64_t end)
+{
+    uint64_t first = offset / VN_WINDOW_BYTES;
+
+    cut(a, first);
+    if (first == a->last)
+        cut(a, first + 1);
+    a->last = (end - 1) / VN_WINDOW_BYTES;
+}
+
+/* A large slice is three areas, because a run that streams wants its convolutions one by one. */
+static void divide_slice(struct areas *a, const struct vn_slice *slice)
+{
+    const struct vn_tensor *tensors = a->s->layout->tensors;
+
+    if (slice->bytes < VN_SLICE_ALIGN_FROM) {
+        divide_off(a, slice->offset, slice->offset + slice->bytes);
+        return;
+    }
+    divide_off(a, slice->offset, tensors[slice->conv2].offset);
+    divide_off(a, tensors[slice->conv2].offset, tensors[slice->bn1].offset);
+    divide_off(a, tensors[slice->bn1].offset, slice->offset + slice->bytes);
+}
+
 static void divide(const struct vn_store *s)
 {
-    uint64_t last = (s->layout->fixed_bytes - 1) / VN_WINDOW_BYTES; /* of the part before */
-    struct areas a = {.s = s};
+    struct areas a = {.s = s, .last = (s->layout->fixed_bytes - 1) / VN_WINDOW_BYTES};
 
-    for (uint32_t i = 1; i < vn_parts(s->network); i++) {
-        struct vn_part part = vn_part_at(s->network, s->layout, i);
-        uint64_t first = part.offset / VN_WINDOW_BYTES;
-
-        cut(&a, first);
-        if (first == last)
-            cut(&a, first + 1);
-        last = (part.offset + part.bytes - 1) / VN_WINDOW_BYTES;
-    }
-    cut(&a, last + 1);
+    for (uint32_t g = 0; g < s->network->groups; g++)
+        for (uint32_t b = 0; b < vn_network_blocks(s->network); b++)
+            divide_slice(&a, &s->layout->trunk.slice[g][b]);
+    cut(&a, a.last + 1);
 }
 
 /* --- map -------------------------------------------------------------------------------------- */

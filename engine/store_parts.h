@@ -51,6 +51,10 @@ int vn_store_read_header(struct vn_store *s, const char *text, size_t length, st
 /* Maps the data part, which starts at this file offset (store_map.c). 0 or a negative errno. */
 int vn_store_map(struct vn_store *s, uint64_t start, struct vn_why *why);
 
+/* Maps the windows of these bytes of the data part. 0 or a negative errno; -EINVAL or -ENOSYS: the
+ * kernel cannot (before Linux 5.14). */
+int vn_store_populate(const struct vn_store *s, uint64_t offset, uint64_t bytes);
+
 /* All n bytes, or a negative errno; a file that ends early is -EIO. */
 int vn_read_at(int fd, void *bytes, size_t n, uint64_t offset);
 

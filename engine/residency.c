@@ -1,0 +1,347 @@
+#include "engine/residency.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "engine/store.h"
+
+#define NONE UINT32_MAX
+
+struct window {
+    uint32_t newer, older; /* in the list of those that nobody uses; NONE at its ends */
+    uint32_t used;         /* tick of the last use */
+    uint16_t users;
+    bool resident;
+    bool fleeting; /* nobody wants it kept */
+};
+
+/* The windows of one store, under the lock but for `bytes`. */
+struct vn_resident {
+    struct vn_residency *owner;
+    const struct vn_store *store;
+    struct vn_resident *next;
+    _Atomic uint64_t bytes;
+    uint32_t newest, oldest;
+    struct window windows[]; /* those of the fixed part are not used */
+};
+
+struct vn_residency {
+    pthread_mutex_t lock;
+    struct vn_resident *first; /* under lock */
+    uint32_t tick;             /* under lock */
+    _Atomic uint64_t bytes, room;
+};
+
+/* Windows that the first `bytes` of a store's data lie in. */
+static uint64_t windows(uint64_t bytes)
+{
+    return (bytes + VN_WINDOW_BYTES - 1) / VN_WINDOW_BYTES;
+}
+
+static uint32_t fixed_windows(const struct vn_store *s)
+{
+    return (uint32_t)windows(s->layout->fixed_bytes);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+int vn_residency_new(struct vn_residency **ret_residency)
+{
+    struct vn_residency *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return -ENOMEM;
+    pthread_mutex_init(&r->lock, NULL);
+    atomic_store(&r->room, VN_ROOM_UNLIMITED);
+    *ret_residency = r;
+    return 0;
+}
+
+struct vn_residency *vn_residency_free(struct vn_residency *r)
+{
+    if (!r)
+        return NULL;
+    assert(!r->first);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+    return NULL;
+}
+
+int vn_residency_join(struct vn_residency *r, struct vn_store *s)
+{
+    const uint64_t n = windows(s->layout->data_bytes);
+    struct vn_resident *t = calloc(1, sizeof *t + n * sizeof t->windows[0]);
+
+    if (!t)
+        return -ENOMEM;
+    t->owner = r;
+    t->store = s;
+    t->newest = t->oldest = NONE;
+    pthread_mutex_lock(&r->lock);
+    t->next = r->first;
+    r->first = t;
+    pthread_mutex_unlock(&r->lock);
+    s->resident = t;
+    return 0;
+}
+
+void vn_residency_leave(struct vn_store *s)
+{
+    struct vn_resident *t = s->resident, **at;
+
+    if (!t)
+        return;
+    s->resident = NULL;
+    pthread_mutex_lock(&t->owner->lock);
+    for (at = &t->owner->first; *at != t;)
+        at = &(*at)->next;
+    *at = t->next;
+    atomic_fetch_sub(&t->owner->bytes, atomic_load(&t->bytes));
+    pthread_mutex_unlock(&t->owner->lock);
+    free(t);
+}
+
+/* --- books ------------------------------------------------------------------------------------ */
+
+static uint64_t clip(const struct vn_store *s, uint64_t window)
+{
+    uint64_t end = window * VN_WINDOW_BYTES;
+
+    return end < s->layout->data_bytes ? end : s->layout->data_bytes;
+}
+
+static void link_newest(struct vn_resident *t, uint32_t i)
+{
+    struct window *w = &t->windows[i];
+
+    w->newer = NONE;
+    w->older = t->newest;
+    if (t->newest != NONE)
+        t->windows[t->newest].newer = i;
+    else
+        t->oldest = i;
+    t->newest = i;
+}
+
+static void unlink_window(struct vn_resident *t, uint32_t i)
+{
+    struct window *w = &t->windows[i];
+
+    *(w->newer != NONE ? &t->windows[w->newer].older : &t->newest) = w->older;
+    *(w->older != NONE ? &t->windows[w->older].newer : &t->oldest) = w->newer;
+}
+
+static void count(struct vn_resident *t, uint32_t windows)
+{
+    atomic_fetch_add(&t->bytes, windows * VN_WINDOW_BYTES);
+    atomic_fetch_add(&t->owner->bytes, windows * VN_WINDOW_BYTES);
+}
+
+static void discount(struct vn_resident *t, uint32_t windows)
+{
+    atomic_fetch_sub(&t->bytes, windows * VN_WINDOW_BYTES);
+    atomic_fetch_sub(&t->owner->bytes, windows * VN_WINDOW_BYTES);
+}
+
+/* Windows [first, end) of the store, which nobody uses, go out of the process. */
+static void unmap(const struct vn_store *s, uint32_t first, uint32_t end)
+{
+    uint64_t from = (uint64_t)first * VN_WINDOW_BYTES;
+
+    if (first < end)
+        (void)madvise((void *)(s->data + from), clip(s, end) - from, MADV_DONTNEED);
+}
+
+/* And out of the page cache. */
+static void drop(struct vn_resident *t, uint32_t first, uint32_t end)
+{
+    const struct vn_store *s = t->store;
+    uint64_t start = s->file_bytes - s->layout->data_bytes;
+    uint64_t from = (uint64_t)first * VN_WINDOW_BYTES;
+
+    unmap(s, first, end);
+    (void)posix_fadvise(s->fd, (off_t)(start + from), (off_t)(clip(s, end) - from),
+                        POSIX_FADV_DONTNEED);
+    discount(t, end - first);
+}
+
+/* --- giving back ------------------------------------------------------------------------------ */
+
+/* The store whose oldest unused window is the oldest of all; NULL: everything is in use. Ticks are
+ * compared as a circle. */
+static struct vn_resident *with_oldest(struct vn_residency *r)
+{
+    struct vn_resident *best = NULL;
+
+    for (struct vn_resident *t = r->first; t; t = t->next) {
+        if (t->oldest == NONE)
+            continue;
+        if (!best ||
+            r->tick - t->windows[t->oldest].used > r->tick - best->windows[best->oldest].used)
+            best = t;
+    }
+    return best;
+}
+
+/* Gives back the oldest windows, neighbours with one call: at most so many. */
+static void give_back_oldest(struct vn_resident *t, uint64_t windows)
+{
+    uint32_t first = t->oldest, end = first;
+
+    while (windows-- && t->oldest != NONE && (t->oldest == end || t->oldest + 1 == first)) {
+        uint32_t i = t->oldest;
+
+        unlink_window(t, i);
+        t->windows[i].resident = false;
+        first = i < first ? i : first;
+        end = i >= end ? i + 1 : end;
+    }
+    drop(t, first, end);
+}
+
+static void shrink_to(struct vn_residency *r, uint64_t bytes)
+{
+    struct vn_resident *t;
+    uint64_t have;
+
+    while ((have = atomic_load(&r->bytes)) > bytes && (t = with_oldest(r)))
+        give_back_oldest(t, (have - bytes + VN_WINDOW_BYTES - 1) / VN_WINDOW_BYTES);
+}
+
+static void forget(struct vn_resident *t)
+{
+    pthread_mutex_lock(&t->owner->lock);
+    while (t->oldest != NONE) {
+        uint32_t i = t->oldest;
+
+        unlink_window(t, i);
+        t->windows[i].resident = false;
+        discount(t, 1);
+    }
+    pthread_mutex_unlock(&t->owner->lock);
+}
+
+void vn_residency_clear(const struct vn_store *s)
+{
+    unmap(s, fixed_windows(s), (uint32_t)windows(s->layout->data_bytes));
+    if (s->resident)
+        forget(s->resident);
+}
+
+void vn_residency_set_room(struct vn_residency *r, uint64_t bytes)
+{
+    atomic_store(&r->room, bytes);
+}
+
+void vn_residency_trim(struct vn_residency *r, uint64_t bytes)
+{
+    pthread_mutex_lock(&r->lock);
+    shrink_to(r, bytes);
+    pthread_mutex_unlock(&r->lock);
+}
+
+uint64_t vn_residency_bytes(const struct vn_residency *r)
+{
+    return atomic_load(&r->bytes);
+}
+
+uint64_t vn_store_resident_bytes(const struct vn_store *s)
+{
+    return s->resident ? atomic_load(&s->resident->bytes) : 0;
+}
+
+/* --- runs ------------------------------------------------------------------------------------- */
+
+/* The accounted windows that these bytes lie in: [*ret_first, *ret_end). */
+static void windows_of(const struct vn_store *s, uint64_t offset, uint64_t bytes,
+                       uint32_t *ret_first, uint32_t *ret_end)
+{
+    const uint32_t fixed = fixed_windows(s), first = (uint32_t)(offset / VN_WINDOW_BYTES);
+
+    *ret_end = (uint32_t)windows(offset + bytes);
+    *ret_first = first > fixed ? first : fixed;
+}
+
+void vn_residency_hold(const struct vn_store *s, uint64_t offset, uint64_t bytes, bool keep)
+{
+    struct vn_resident *t = s->resident;
+    uint32_t i, end, added = 0;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->owner->lock);
+    for (windows_of(s, offset, bytes, &i, &end); i < end; i++) {
+        struct window *w = &t->windows[i];
+
+        if (w->resident && !w->users)
+            unlink_window(t, i);
+        if (!w->resident)
+            added++;
+        w->fleeting = (!w->resident || w->fleeting) && !keep;
+        w->resident = true;
+        w->users++;
+    }
+    count(t, added);
+    pthread_mutex_unlock(&t->owner->lock);
+}
+
+void vn_residency_make_room(const struct vn_store *s)
+{
+    struct vn_residency *r = s->resident ? s->resident->owner : NULL;
+
+    if (r && atomic_load(&r->bytes) > atomic_load(&r->room))
+        vn_residency_trim(r, atomic_load(&r->room));
+}
+
+/* The store is not accounted: what is let go of goes, whoever else may use it. */
+static void let_go_unaccounted(const struct vn_store *s, uint64_t offset, uint64_t bytes)
+{
+    uint32_t first, end;
+
+    windows_of(s, offset, bytes, &first, &end);
+    unmap(s, first, end);
+}
+
+/* The last user of a window has left. True: it is to go out of the process. */
+static bool leave_window(struct vn_resident *t, uint32_t i)
+{
+    struct window *w = &t->windows[i];
+
+    w->used = t->owner->tick;
+    if (!w->fleeting)
+        link_newest(t, i);
+    else
+        w->resident = false;
+    return w->fleeting;
+}
+
+void vn_residency_let_go(const struct vn_store *s, uint64_t offset, uint64_t bytes, bool keep)
+{
+    struct vn_resident *t = s->resident;
+    uint32_t i, end, gone = 0;
+
+    if (!t && !keep)
+        let_go_unaccounted(s, offset, bytes);
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->owner->lock);
+    t->owner->tick++;
+    for (windows_of(s, offset, bytes, &i, &end); i < end; i++) {
+        assert(t->windows[i].users);
+        if (!--t->windows[i].users && leave_window(t, i)) {
+            gone++;
+            continue;
+        }
+        unmap(s, i - gone, i);
+        discount(t, gone);
+        gone = 0;
+    }
+    unmap(s, end - gone, end);
+    discount(t, gone);
+    pthread_mutex_unlock(&t->owner->lock);
+}
