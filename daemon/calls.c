@@ -1,17 +1,12 @@
 #include "daemon/calls.h"
 
-#include <malloc.h>
 #include <string.h>
 
-#include "base/bytes.h"
-#include "base/log.h"
 #include "daemon/client.h"
 #include "daemon/daemon.h"
 #include "daemon/infer.h"
 #include "daemon/reply.h"
 #include "daemon/requests.h"
-
-#define RELOAD_RETRY_MS 1000 /* how long a reload takes is not known before its end */
 
 /* --- cancel ----------------------------------------------------------------------------------- */
 
@@ -22,8 +17,7 @@ void calls_abandon(struct client *c)
     d->counters[ABANDONED] += c->in_flight;
     requests_abandon(c);
     gauge_forget(&d->gauge, c);
-    if (d->reload.client == c)
-        d->reload.client = NULL;
+    reload_forget(&d->reload, c);
 }
 
 /* What it ends is answered before. */
@@ -41,22 +35,25 @@ static void cancel(struct client *c, uint64_t id, const Virtualnet__CancelReques
 
 /* --- describe and status ---------------------------------------------------------------------- */
 
-static void describe(struct client *c, uint64_t id, const char *name)
+/* Answers it, or says why not. */
+static int describe(struct client *c, uint64_t id, const Virtualnet__DescribeRequest *call,
+                    struct refusal *r)
 {
-    const struct model *m = c->daemon->model;
-    struct refusal r = {0};
-    int task = name[0] ? vn_network_find_task(m->network, name) : -1;
+    const struct model *m = stores_model(&c->daemon->stores, call->store, call->task, r);
+    int task;
 
-    if (!name[0] || task >= 0) {
-        reply_describe(c, id, m, task);
-        return;
-    }
-    refuse_task(&r, m->network, name);
-    reply_refusal(c, id, &r);
+    if (!m)
+        return 1;
+    task = call->task[0] ? vn_network_find_task(m->network, call->task) : -1;
+    if (call->task[0] && task < 0)
+        return refuse_task(r, m->network, call->task);
+    reply_describe(c, id, m, task);
+    return 0;
 }
 
 /* The memory's numbers take a moment; the rest is as it is now. */
-static int begin_status(struct client *c, uint64_t id, struct refusal *r)
+static int begin_status(struct client *c, uint64_t id, const Virtualnet__StatusRequest *call,
+                        struct refusal *r)
 {
     struct status_report report;
     int error;
@@ -64,6 +61,11 @@ static int begin_status(struct client *c, uint64_t id, struct refusal *r)
     if (!c->daemon->stopping && requests_may_begin(c, r))
         return 1;
     status_report(c->daemon, &report);
+    if (call->store[0]) {
+        report.store = stores_named(&c->daemon->stores, call->store, r);
+        if (!report.store)
+            return 1;
+    }
     error = gauge_ask(&c->daemon->gauge, c, id, &report);
     if (error)
         return refuse(r, VIRTUALNET__CODE__INTERNAL, "reading the memory's numbers: %s",
@@ -77,94 +79,6 @@ void calls_status_read(struct client *c, uint64_t id, const struct status_report
     client_end(c);
     reply_status(c, id, r);
     client_drop_if_done(c);
-}
-
-/* --- reload ----------------------------------------------------------------------------------- */
-
-/* Starts it for this client, or says why not. */
-static int begin_reload(struct client *c, uint64_t id, struct refusal *r)
-{
-    struct daemon *d = c->daemon;
-    int error;
-
-    if (requests_may_begin(c, r))
-        return 1;
-    error = reload_start(&d->reload);
-    if (error == RELOAD_E_RUNNING) {
-        r->limit_name = "reloads";
-        r->limit = r->current = 1;
-        r->retry_after_ms = RELOAD_RETRY_MS;
-        return refuse(r, VIRTUALNET__CODE__BUSY, "a reload is running; try again when it is done");
-    }
-    if (error)
-        return refuse(r, VIRTUALNET__CODE__RELOAD_FAILED, "starting the reload: %s",
-                      strerror(-error));
-    service_notify_reloading(&d->service);
-    d->reload.client = c;
-    d->reload.client_id = id;
-    client_begin(c);
-    return 0;
-}
-
-void calls_reload(struct daemon *d)
-{
-    int r = d->stopping ? 0 : reload_start(&d->reload);
-
-    if (r == RELOAD_E_RUNNING)
-        d->reload.again = true;
-    else if (r)
-        vn_log_error("starting the reload: %s; the running store stays", strerror(-r));
-    else if (!d->stopping)
-        service_notify_reloading(&d->service);
-}
-
-static void switch_model(struct daemon *d)
-{
-    char size[VN_BYTES_TEXT];
-
-    if (metrics_serve(&d->metrics, d->reload.model->network))
-        vn_log_warning("no memory to count the new store's tasks");
-    model_unref(d->model);
-    d->model = d->reload.model;
-    d->reload.model = NULL;
-    malloc_trim(0);
-    vn_log_notice("reloaded %s: %s, %s", d->config->store_path, d->model->network->name,
-                  vn_bytes_format(d->model->store->file_bytes, size));
-}
-
-static void answer_reload(struct daemon *d, int result)
-{
-    struct client *c = d->reload.client;
-    struct refusal r = {0};
-
-    d->reload.client = NULL;
-    if (!c)
-        return;
-    client_end(c);
-    if (result) {
-        refuse(&r, VIRTUALNET__CODE__RELOAD_FAILED, "%s; the running store stays",
-               d->reload.why.text);
-        reply_refusal(c, d->reload.client_id, &r);
-    } else {
-        reply_reloaded(c, d->reload.client_id, d->model);
-    }
-    client_drop_if_done(c);
-}
-
-void calls_reload_finished(struct daemon *d)
-{
-    if (d->reload.result)
-        vn_log_error("reload: %s; the running store stays", d->reload.why.text);
-    else
-        switch_model(d);
-    if (!d->stopping)
-        service_notify(&d->service, "READY=1\nSTATUS=serving %s", d->model->network->name);
-    answer_reload(d, d->reload.result);
-    if (d->reload.again) {
-        d->reload.again = false;
-        calls_reload(d);
-    }
-    daemon_maybe_finish(d);
 }
 
 /* --- all -------------------------------------------------------------------------------------- */
@@ -214,17 +128,18 @@ static void answer_now(struct client *c, const Virtualnet__Request *message)
 
     switch (message->call_case) {
     case VIRTUALNET__REQUEST__CALL_DESCRIBE:
-        describe(c, message->id, message->describe->task);
-        return;
+        if (!describe(c, message->id, message->describe, &r))
+            return;
+        break;
     case VIRTUALNET__REQUEST__CALL_CANCEL:
         cancel(c, message->id, message->cancel);
         return;
     case VIRTUALNET__REQUEST__CALL_STATUS:
-        if (!begin_status(c, message->id, &r))
+        if (!begin_status(c, message->id, message->status, &r))
             return;
         break;
     case VIRTUALNET__REQUEST__CALL_RELOAD:
-        if (!begin_reload(c, message->id, &r))
+        if (!reload_for(c, message->id, message->reload, &r))
             return;
         break;
     default:

@@ -13,11 +13,5 @@ void calls_handle(struct client *c, Virtualnet__Request *message, uint64_t bytes
 /* The client is gone: nothing of it is answered any more. */
 void calls_abandon(struct client *c);
 
-/* The loader is done: switches to the new model or keeps the old, and answers who asked. */
-void calls_reload_finished(struct daemon *d);
-
 /* The kernel's numbers for a Status that waits are there. */
 void calls_status_read(struct client *c, uint64_t id, const struct status_report *r);
-
-/* Starts a reload that nobody waits for (SIGHUP). */
-void calls_reload(struct daemon *d);

@@ -20,6 +20,12 @@ static const char *const level_words[] = {"error", "warning", "notice", "info", 
 #key, kind, offsetof(struct config, key), __VA_ARGS__                                      \
     }
 
+/* Of the default store. */
+#define STORE(key, field, kind, ...)                                                               \
+    {                                                                                              \
+#key, kind, offsetof(struct config, stores[0].field), __VA_ARGS__                          \
+    }
+
 #define LIMIT(key, limit, min, max)                                                                \
     {                                                                                              \
 #key, CONFIG_NUMBER, offsetof(struct config, uid.of[limit]), min, max, NULL                \
@@ -34,8 +40,10 @@ const struct config_key config_keys[] = {
     KEY(access_control, CONFIG_ACCESS, 0, 0, NULL),
     KEY(access_status, CONFIG_ACCESS, 0, 0, NULL),
     KEY(access_admin, CONFIG_ACCESS, 0, 0, NULL),
-    KEY(store_path, CONFIG_TEXT, 1, CONFIG_PATH_MAX, NULL),
-    KEY(verify_store, CONFIG_CHOICE, 2, 1, verify_words),
+    STORE(store_path, path, CONFIG_TEXT, 1, CONFIG_PATH_MAX, NULL),
+    STORE(store_name, name, CONFIG_NAME, 1, VN_NAME_MAX, NULL),
+    KEY(stores, CONFIG_STORES, 0, CONFIG_STORES_MAX - 1, NULL),
+    STORE(verify_store, verify, CONFIG_CHOICE, 2, 1, verify_words),
     KEY(kernels, CONFIG_CHOICE, 0, 0, kernel_words),
     KEY(workers, CONFIG_NUMBER, 1, 64, NULL),
     KEY(compute_threads, CONFIG_NUMBER, 1, VN_POOL_THREADS_MAX, NULL),
@@ -55,7 +63,7 @@ const struct config_key config_keys[] = {
     LIMIT(uid_input_limit_bytes, CONFIG_LIMIT_INPUT_BYTES, 0, 65536 * MIB),
     LIMIT(uid_reply_backlog_bytes, CONFIG_LIMIT_BACKLOG_BYTES, 0, 65536 * MIB),
     KEY(uid_limits, CONFIG_UIDS, 0, CONFIG_UIDS_MAX, NULL),
-    KEY(default_budget_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
+    STORE(default_budget_bytes, default_budget_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
     KEY(task_budgets, CONFIG_BUDGETS, 1, CONFIG_BYTES_MAX, NULL),
     KEY(memory_limit_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
     KEY(shutdown_grace_ms, CONFIG_NUMBER, 0, 600000, NULL),
@@ -74,8 +82,8 @@ void config_defaults(struct config *ret_config)
     *ret_config = (struct config){
         .socket_path = "/run/virtualnet/virtualnet.sock",
         .socket_mode = "0660",
-        .store_path = VIRTUALNETD_STORE,
-        .verify_store = "first_use",
+        .n_stores = 1,
+        .stores[0] = {.name = "default", .path = VIRTUALNETD_STORE, .verify = "first_use"},
         .kernels = "auto",
         .workers = 1, /* the processor belongs to the robot's control loops */
         .compute_threads = 1,
@@ -153,33 +161,6 @@ static int read_choice(const struct vn_json_at *at, const struct config_key *k, 
     return 0;
 }
 
-static int read_budgets(const struct vn_json_at *at, const struct config_key *k, struct config *c)
-{
-    struct vn_json_at budgets;
-    const char *task;
-    json_t *value;
-    int r = vn_json_object(at, k->name, &budgets);
-
-    if (r)
-        return r;
-    if (json_object_size(budgets.json) > VN_TASKS_MAX)
-        return vn_json_wrong(&budgets, "must name at most %d tasks", VN_TASKS_MAX);
-    c->n_task_budgets = 0;
-    json_object_foreach((json_t *)budgets.json, task, value)
-    {
-        struct config_budget *b = &c->task_budgets[c->n_task_budgets];
-
-        if (strlen(task) > VN_NAME_MAX)
-            return vn_json_wrong(&budgets, "a task's name has at most %d bytes", VN_NAME_MAX);
-        r = vn_json_u64(&budgets, task, VN_JSON_REQUIRED, k->min, k->max, &b->bytes);
-        if (r)
-            return r;
-        memcpy(b->task, task, strlen(task) + 1);
-        c->n_task_budgets++;
-    }
-    return 0;
-}
-
 static int read_key(const struct vn_json_at *at, const struct config_key *k, struct config *c)
 {
     switch (k->kind) {
@@ -191,12 +172,16 @@ static int read_key(const struct vn_json_at *at, const struct config_key *k, str
         return read_mode(at, k, c);
     case CONFIG_CHOICE:
         return read_choice(at, k, c);
+    case CONFIG_NAME:
+        return config_name_read(at, k->name, field(c, k));
     case CONFIG_BUDGETS:
-        return read_budgets(at, k, c);
+        return config_budgets_read(at, k->name, c, 0);
     case CONFIG_ACCESS:
         return access_read(at, k->name, field(c, k));
     case CONFIG_UIDS:
         return config_limits_read(at, k->name, c);
+    case CONFIG_STORES:
+        return config_stores_read(at, k->name, c);
     }
     return -EINVAL;
 }
@@ -206,19 +191,13 @@ static int read_key(const struct vn_json_at *at, const struct config_key *k, str
 /* Keys that must fit each other. */
 static int check_pairs(const struct vn_json_at *root, const struct config *c)
 {
-    if (c->memory_limit_bytes && c->default_budget_bytes > c->memory_limit_bytes)
-        return vn_json_wrong(root,
-                             "default_budget_bytes (%llu) must not be above memory_limit_bytes "
-                             "(%llu)",
-                             (unsigned long long)c->default_budget_bytes,
-                             (unsigned long long)c->memory_limit_bytes);
     if (c->input_limit_bytes < c->frame_limit_bytes)
         return vn_json_wrong(
             root, "input_limit_bytes (%llu) must not be below frame_limit_bytes (%llu)",
             (unsigned long long)c->input_limit_bytes, (unsigned long long)c->frame_limit_bytes);
     if (!strcmp(c->metrics_socket, c->socket_path))
         return vn_json_wrong(root, "metrics_socket must not be socket_path");
-    return 0;
+    return config_stores_check(root, c);
 }
 
 static int read_root(const struct vn_json_at *root, struct config *c)
@@ -230,8 +209,11 @@ static int read_root(const struct vn_json_at *root, struct config *c)
         names[i] = config_keys[i].name;
     r = vn_json_only(root, names);
     for (const struct config_key *k = config_keys; k->name && !r; k++)
-        if (vn_json_has(root, k->name))
+        if (k->kind != CONFIG_STORES && vn_json_has(root, k->name))
             r = read_key(root, k, c);
+    /* At last: their defaults are what the others say. */
+    if (!r && vn_json_has(root, "stores"))
+        r = config_stores_read(root, "stores", c);
     if (!r)
         r = check_pairs(root, c);
     return r ? CONFIG_E_INVALID : 0;
@@ -275,17 +257,13 @@ int config_set(struct config *c, const char *name, const char *value, struct vn_
 
 static json_t *key_to_json(const struct config *c, const struct config_key *k)
 {
-    json_t *budgets;
-
     switch (k->kind) {
     case CONFIG_NUMBER:
         return json_integer((json_int_t) * (uint64_t *)field(c, k));
     case CONFIG_BUDGETS:
-        budgets = json_object();
-        for (uint32_t i = 0; budgets && i < c->n_task_budgets; i++)
-            json_object_set_new(budgets, c->task_budgets[i].task,
-                                json_integer((json_int_t)c->task_budgets[i].bytes));
-        return budgets;
+        return config_budgets_to_json(c, 0);
+    case CONFIG_STORES:
+        return config_stores_to_json(c);
     case CONFIG_ACCESS:
         return access_to_json(field(c, k));
     case CONFIG_UIDS:
@@ -308,6 +286,15 @@ json_t *config_to_json(const struct config *c)
     return root;
 }
 
+const struct config_key *config_find_key(const char *name)
+{
+    const struct config_key *k = config_keys;
+
+    while (strcmp(k->name, name))
+        k++;
+    return k;
+}
+
 unsigned config_mode(const char *octal)
 {
     return (unsigned)strtoul(octal, NULL, 8);
@@ -318,10 +305,12 @@ unsigned config_socket_mode(const struct config *c)
     return config_mode(c->socket_mode);
 }
 
-uint64_t config_budget(const struct config *c, const char *task)
+uint64_t config_budget(const struct config *c, const struct config_store *store, const char *task)
 {
+    const uint32_t index = (uint32_t)(store - c->stores);
+
     for (uint32_t i = 0; i < c->n_task_budgets; i++)
-        if (!strcmp(c->task_budgets[i].task, task))
+        if (c->task_budgets[i].store == index && !strcmp(c->task_budgets[i].task, task))
             return c->task_budgets[i].bytes;
-    return c->default_budget_bytes;
+    return store->default_budget_bytes;
 }

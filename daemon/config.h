@@ -17,13 +17,23 @@
 #define CONFIG_SOCKET_MAX 107   /* sun_path holds 108 with its NUL; longer ones are silently cut */
 #define CONFIG_WORD_MAX 63
 #define CONFIG_UIDS_MAX 64 /* users with limits of their own */
+#define CONFIG_STORES_MAX 16
 #define CONFIG_BYTES_MAX (UINT64_C(1) << 62)
 
 enum {
     CONFIG_E_INVALID = 1, /* why says where and what is allowed */
 };
 
+/* One store that is served. */
+struct config_store {
+    char name[VN_NAME_MAX + 1]; /* what clients call it */
+    char path[CONFIG_PATH_MAX + 1];
+    char verify[CONFIG_WORD_MAX + 1];
+    uint64_t default_budget_bytes; /* 0: the full path */
+};
+
 struct config_budget {
+    uint32_t store; /* its index */
     char task[VN_NAME_MAX + 1];
     uint64_t bytes;
 };
@@ -55,8 +65,8 @@ struct config {
     char socket_mode[CONFIG_WORD_MAX + 1];  /* octal digits, as people write it */
     char socket_group[CONFIG_WORD_MAX + 1]; /* empty: the daemon's own */
     struct access_list access_infer, access_control, access_status, access_admin;
-    char store_path[CONFIG_PATH_MAX + 1];
-    char verify_store[CONFIG_WORD_MAX + 1];
+    uint32_t n_stores;
+    struct config_store stores[CONFIG_STORES_MAX]; /* the default one comes first, always there */
     char kernels[CONFIG_WORD_MAX + 1];
     uint64_t workers;
     uint64_t compute_threads; /* of each worker */
@@ -72,10 +82,9 @@ struct config {
     struct config_limits uid; /* of every user but those below */
     uint32_t n_uid_limits;
     struct config_uid_limits uid_limits[CONFIG_UIDS_MAX];
-    uint64_t default_budget_bytes; /* 0: the full path */
     uint32_t n_task_budgets;
-    struct config_budget task_budgets[VN_TASKS_MAX];
-    uint64_t memory_limit_bytes; /* 0: none */
+    struct config_budget task_budgets[VN_TASKS_MAX]; /* of all stores */
+    uint64_t memory_limit_bytes;                     /* 0: none */
     uint64_t shutdown_grace_ms;
     char metrics_file[CONFIG_PATH_MAX + 1];     /* empty: none */
     char metrics_socket[CONFIG_SOCKET_MAX + 1]; /* empty: none */
@@ -86,10 +95,12 @@ struct config {
 
 enum config_kind {
     CONFIG_TEXT,    /* min .. max bytes */
+    CONFIG_NAME,    /* of a store: 1 .. max letters, digits, '.', '_' and '-' */
     CONFIG_NUMBER,  /* min .. max */
     CONFIG_MODE,    /* octal digits, 0 .. 0777 */
     CONFIG_CHOICE,  /* one of words; false is words[min] and true words[max], if that is not 0 */
-    CONFIG_BUDGETS, /* {task: bytes}, bytes in min .. max */
+    CONFIG_BUDGETS, /* {task: bytes} of the default store, bytes in min .. max */
+    CONFIG_STORES,  /* {name: {"store_path": ...}} */
     CONFIG_ACCESS,  /* list of users and groups */
     CONFIG_UIDS,    /* {uid: {limit: number}} */
 };
@@ -116,6 +127,18 @@ int config_set(struct config *c, const char *name, const char *value, struct vn_
 /* A file that reads back to the same configuration; NULL: out of memory. */
 json_t *config_to_json(const struct config *c);
 
+const struct config_key *config_find_key(const char *name); /* it must be there */
+
+/* config_stores.c: reads, checks and writes a CONFIG_STORES, whose defaults are those of the first
+ * store; a CONFIG_NAME; and the CONFIG_BUDGETS of one store. */
+int config_stores_read(const struct vn_json_at *at, const char *key, struct config *c);
+int config_stores_check(const struct vn_json_at *root, const struct config *c);
+json_t *config_stores_to_json(const struct config *c);
+int config_name_read(const struct vn_json_at *at, const char *key, char ret_name[VN_NAME_MAX + 1]);
+int config_budgets_read(const struct vn_json_at *at, const char *key, struct config *c,
+                        uint32_t store);
+json_t *config_budgets_to_json(const struct config *c, uint32_t store);
+
 /* config_limits.c: reads and writes a CONFIG_UIDS, whose defaults are the values of `uid`. */
 int config_limits_read(const struct vn_json_at *at, const char *key, struct config *c);
 json_t *config_limits_to_json(const struct config *c);
@@ -129,4 +152,4 @@ unsigned config_mode(const char *octal);
 unsigned config_socket_mode(const struct config *c);
 
 /* The budget of a request that states none; 0: the full path. */
-uint64_t config_budget(const struct config *c, const char *task);
+uint64_t config_budget(const struct config *c, const struct config_store *store, const char *task);

@@ -13,15 +13,6 @@ const char *const config_limit_names[N_CONFIG_LIMITS + 1] = {
     [CONFIG_LIMIT_BACKLOG_BYTES] = "uid_reply_backlog_bytes",
 };
 
-static const struct config_key *find_key(const char *name)
-{
-    const struct config_key *k = config_keys;
-
-    while (strcmp(k->name, name))
-        k++;
-    return k;
-}
-
 static int read_user(const struct vn_json_at *users, const char *uid, struct config_limits *l)
 {
     struct vn_json_at user;
@@ -30,7 +21,7 @@ static int read_user(const struct vn_json_at *users, const char *uid, struct con
     if (!r)
         r = vn_json_only(&user, config_limit_names);
     for (int i = 0; !r && i < N_CONFIG_LIMITS; i++) {
-        const struct config_key *k = find_key(config_limit_names[i]);
+        const struct config_key *k = config_find_key(config_limit_names[i]);
 
         r = vn_json_u64(&user, k->name, VN_JSON_OPTIONAL, k->min, k->max, &l->of[i]);
     }

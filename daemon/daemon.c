@@ -12,7 +12,6 @@
 #include "daemon/client.h"
 #include "daemon/reply.h"
 #include "daemon/requests.h"
-#include "daemon/warm_up.h"
 
 #define COMPLAIN_EVERY_NS (10 * VN_NS_PER_S)
 #define LAST_GRACE_MS 1000 /* for cancelled runs to end and last replies to be taken */
@@ -38,6 +37,7 @@ const char *const counter_names[N_COUNTERS] = {
     [SHUTTING_DOWN] = "shutting_down",
     [STORE_DAMAGED] = "store_damaged",
     [SUPERSEDED] = "superseded",
+    [UNKNOWN_STORE] = "unknown_store",
     [ABANDONED] = "abandoned",
     [REQUESTS_RECEIVED] = "requests_received",
     [CONNECTIONS_ACCEPTED] = "connections_accepted",
@@ -71,11 +71,6 @@ static void on_job_done(void *context, struct job *j)
 static void on_accepted(void *context, int fd)
 {
     client_new(context, fd);
-}
-
-static void on_reloaded(void *context)
-{
-    calls_reload_finished(context);
 }
 
 static void on_gauge_idle(void *context)
@@ -180,7 +175,7 @@ static void on_signal(uv_signal_t *handle, int number)
     struct daemon *d = handle->data;
 
     if (number == SIGHUP)
-        calls_reload(d);
+        reload_all(d);
     else
         stop(d);
 }
@@ -203,16 +198,18 @@ static void watch_signals(struct daemon *d)
 
 static void say_ready(struct daemon *d)
 {
-    const struct vn_network *n = d->model->network;
-    char size[VN_BYTES_TEXT];
+    const struct model *m = d->stores.list[0].model;
+    const struct vn_network *n = m->network;
+    char size[VN_BYTES_TEXT], names[256];
 
     vn_log_notice("virtualnetd %s serves %s (%s, %u tasks, %u blocks of %u groups, agent %s) at "
                   "%s with %u worker%s",
-                  VN_VERSION, n->name, vn_bytes_format(d->model->store->file_bytes, size),
-                  n->n_tasks, vn_network_blocks(n), n->groups, vn_agent_kind_names[n->agent.kind],
+                  VN_VERSION, n->name, vn_bytes_format(m->store->file_bytes, size), n->n_tasks,
+                  vn_network_blocks(n), n->groups, vn_agent_kind_names[n->agent.kind],
                   d->listener.lock_fd < 0 ? "an activated socket" : d->config->socket_path,
                   d->pool.n_workers, d->pool.n_workers == 1 ? "" : "s");
-    service_notify(&d->service, "READY=1\nSTATUS=serving %s", n->name);
+    service_notify(&d->service, "READY=1\nSTATUS=serving %s",
+                   stores_text(&d->stores, names, sizeof names));
     service_watch(&d->service, &d->loop, workers_moved, d);
 }
 
@@ -231,18 +228,15 @@ static int start(struct daemon *d, struct vn_why *why)
 
     if (r)
         return r;
-    r = model_load(c, WARM_UP_BYTES, why, &d->model);
+    r = stores_load(&d->stores, c, why);
     if (r)
         return r;
-    r = metrics_serve(&d->metrics, d->model->network);
-    if (r)
-        return vn_because(why, r, "starting: %s", strerror(-r));
-    d->fixed_bytes = d->model->idle_pss_bytes;
+    d->fixed_bytes = stores_idle_pss(&d->stores);
     r = pool_start(&d->pool, &d->loop, (uint32_t)c->workers, on_job_done, d);
     if (r)
         return vn_because(why, r, "starting %llu workers: %s", (unsigned long long)c->workers,
                           strerror(-r));
-    r = reload_init(&d->reload, &d->loop, c, on_reloaded, d);
+    r = reload_init(&d->reload, d);
     if (r)
         return vn_because(why, r, "starting: %s", strerror(-r));
     r = gauge_init(&d->gauge, &d->loop, calls_status_read, on_gauge_idle, d);
@@ -271,9 +265,8 @@ static int serve(struct daemon *d)
         close_handles(d);
     }
     uv_run(&d->loop, UV_RUN_DEFAULT); /* until the last handle is closed */
-    metrics_deinit(&d->metrics);
     users_deinit(&d->users);
-    model_unref(d->model);
+    stores_deinit(&d->stores);
     uv_loop_close(&d->loop);
     return started ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,7 @@
 /* The daemon: everything that the loop thread owns, and its life from start to stop.
  *
  * thread    owns
- * loop      all of struct daemon: listener, clients, queue, ledger, counters, model references
+ * loop      all of struct daemon: listener, clients, queue, ledger, counters, stores
  * worker n  one job and one session (worker.h)
  * loader    while a reload is on: the model it is making (reload.h)
  * reader    while a Status waits: the numbers it reads (gauge.h)
@@ -18,12 +18,11 @@
 #include "daemon/gauge.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
-#include "daemon/metrics.h"
-#include "daemon/model.h"
 #include "daemon/queue.h"
 #include "daemon/reload.h"
 #include "daemon/schedule.h"
 #include "daemon/service.h"
+#include "daemon/stores.h"
 #include "daemon/user.h"
 #include "daemon/worker.h"
 
@@ -50,6 +49,7 @@ enum daemon_counter {
     SHUTTING_DOWN,
     STORE_DAMAGED,
     SUPERSEDED,
+    UNKNOWN_STORE,
     ABANDONED, /* the client went before its answer */
     REQUESTS_RECEIVED,
     CONNECTIONS_ACCEPTED,
@@ -76,10 +76,9 @@ struct daemon {
     struct schedule schedule;
     struct ledger ledger;
     struct pool pool;
-    struct model *model; /* counted; new requests are for this one */
+    struct stores stores;
     struct reload reload;
     struct gauge gauge;
-    struct metrics metrics;
     struct exporter exporter;
     uint64_t counters[N_COUNTERS];
     uint64_t started_ns;

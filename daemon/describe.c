@@ -1,4 +1,5 @@
 /* The Describe call: the store's network in the words of the protocol. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,9 @@ struct describe_reply {
     Virtualnet__Response response;
     Virtualnet__DescribeResponse describe;
     Virtualnet__Task *list[VN_TASKS_MAX];
+    Virtualnet__Store store[CONFIG_STORES_MAX];
+    Virtualnet__Store *stores[CONFIG_STORES_MAX];
+    char **names;              /* owned: of the tasks of all stores */
     struct task_reply tasks[]; /* as many as are described */
 };
 
@@ -75,10 +79,13 @@ static void fill_task(struct task_reply *r, const struct model *m, uint32_t task
     fill_measured(r, m, task);
 }
 
+/* What is not a list. */
 static void fill_network(struct describe_reply *r, const struct model *m, uint64_t frame_limit)
 {
+    r->names = NULL;
     virtualnet__describe_response__init(&r->describe);
     r->describe.store = (char *)m->network->name;
+    r->describe.name = (char *)m->settings->name;
     r->describe.blocks = vn_network_blocks(m->network);
     r->describe.groups = m->network->groups;
     r->describe.agent = (char *)vn_agent_kind_names[m->network->agent.kind];
@@ -88,23 +95,64 @@ static void fill_network(struct describe_reply *r, const struct model *m, uint64
     r->describe.version = (char *)VN_VERSION;
 }
 
+static void fill_store(Virtualnet__Store *to, const struct store *s, char **names)
+{
+    virtualnet__store__init(to);
+    to->name = (char *)s->settings->name;
+    to->loaded = s->model != NULL;
+    if (!s->model)
+        return;
+    to->network = (char *)s->model->network->name;
+    for (; to->n_task < s->model->network->n_tasks; to->n_task++)
+        names[to->n_task] = s->model->network->tasks[to->n_task].name;
+    to->task = names;
+}
+
+static int fill_stores(struct describe_reply *r, const struct stores *s)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < s->n; i++)
+        n += s->list[i].model ? s->list[i].model->network->n_tasks : 0;
+    r->names = malloc(n * sizeof *r->names);
+    if (!r->names)
+        return -ENOMEM;
+    n = 0;
+    for (uint32_t i = 0; i < s->n; i++) {
+        fill_store(&r->store[i], &s->list[i], r->names + n);
+        n += r->store[i].n_task;
+        r->stores[i] = &r->store[i];
+    }
+    r->describe.known = r->stores;
+    r->describe.n_known = s->n;
+    return 0;
+}
+
+static void reply_freep(struct describe_reply **r)
+{
+    if (*r)
+        free((*r)->names);
+    free(*r);
+}
+
 void reply_describe(struct client *c, uint64_t id, const struct model *m, int task)
 {
     uint32_t first = task < 0 ? 0 : (uint32_t)task, n = task < 0 ? m->network->n_tasks : 1;
-    _cleanup_(vn_freep) struct describe_reply *r = malloc(sizeof *r + n * sizeof r->tasks[0]);
+    _cleanup_(reply_freep) struct describe_reply *r = malloc(sizeof *r + n * sizeof r->tasks[0]);
     const struct config *config = c->daemon->config;
     struct refusal refusal = {0};
 
-    if (!r) {
+    if (r)
+        fill_network(r, m, config->frame_limit_bytes);
+    if (!r || fill_stores(r, &c->daemon->stores)) {
         refuse(&refusal, VIRTUALNET__CODE__INTERNAL, "out of memory; describe one task at a time");
         reply_refusal(c, id, &refusal);
         return;
     }
-    fill_network(r, m, config->frame_limit_bytes);
     for (uint32_t i = 0; i < n; i++) {
         fill_task(&r->tasks[i], m, first + i);
         r->tasks[i].task.default_budget_bytes =
-            config_budget(config, m->network->tasks[first + i].name);
+            config_budget(config, m->settings, m->network->tasks[first + i].name);
         r->list[i] = &r->tasks[i].task;
     }
     r->describe.n_task = n;

@@ -133,7 +133,7 @@ static int prepare_wishes(struct job *j, const struct config *c, struct refusal 
     j->request.agent = call->uniform ? VN_AGENT_UNIFORM : j->model->network->agent.kind;
     j->request.budget_bytes = call->budget_bytes;
     if (!call->budget_bytes && !j->request.levels)
-        j->request.budget_bytes = config_budget(c, task->name);
+        j->request.budget_bytes = config_budget(c, j->model->settings, task->name);
     j->top_k = call->top_k ? call->top_k : 1;
     if (j->top_k > task->n_labels)
         j->top_k = task->n_labels;

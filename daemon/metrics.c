@@ -73,14 +73,14 @@ struct metrics_run metrics_count(struct metrics *m, const char *task, uint32_t i
     struct metrics_task *t = find(m, task, index);
 
     if (!t || t->n_blocks != plan->n_blocks)
-        return (struct metrics_run){.counted = false};
+        return (struct metrics_run){.metrics = NULL};
     t->runs++;
     for (uint32_t b = 0; b < t->n_blocks; b++)
         t->levels[b] += plan->level[b];
     for (int i = 0; i < METRICS_SEND; i++)
         observe(&t->times[i], time_ns[i]);
     return (struct metrics_run){
-        .counted = true,
+        .metrics = m,
         .generation = m->generation,
         .index = (uint32_t)(t - m->tasks),
         .arrived_ns = arrived_ns,
@@ -88,13 +88,13 @@ struct metrics_run metrics_count(struct metrics *m, const char *task, uint32_t i
     };
 }
 
-void metrics_sent(struct metrics *m, const struct metrics_run *run, uint64_t now_ns)
+void metrics_sent(const struct metrics_run *run, uint64_t now_ns)
 {
     struct metrics_task *t;
 
-    if (!run->counted || run->generation != m->generation)
+    if (!run->metrics || run->generation != run->metrics->generation)
         return;
-    t = &m->tasks[run->index];
+    t = &run->metrics->tasks[run->index];
     observe(&t->times[METRICS_SEND], now_ns - run->ended_ns);
     observe(&t->times[METRICS_TOTAL], now_ns - run->arrived_ns);
 }

@@ -1,12 +1,11 @@
-/* What is counted of runs, by task: how long each phase took, as histograms with fixed buckets, and
- * the levels that were chosen. Loop thread only; counting takes no lock, no memory and no system
- * call, whatever is done with the numbers (exporter.h, status.c).
+/* What is counted of the runs of one store, by task: how long each phase took, as histograms with
+ * fixed buckets, and the levels that were chosen. Loop thread only; counting takes no lock, no
+ * memory and no system call, whatever is done with the numbers (exporter.h, status.c).
  *
- * The table follows the model that serves: a task that a new store still has goes on counting, one
- * that is gone takes its numbers with it. */
+ * The table follows the store's model: a task that a new file still has goes on counting, one that
+ * is gone takes its numbers with it. */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/network.h"
@@ -51,7 +50,7 @@ struct metrics {
 
 /* A run that was counted, for the rest of its times; it may outlive the table. */
 struct metrics_run {
-    bool counted;
+    struct metrics *metrics; /* NULL: it was not counted */
     uint32_t generation, index;
     uint64_t arrived_ns, ended_ns;
 };
@@ -67,6 +66,6 @@ struct metrics_run metrics_count(struct metrics *m, const char *task, uint32_t i
                                  uint64_t arrived_ns, uint64_t ended_ns);
 
 /* Its reply left at this moment. */
-void metrics_sent(struct metrics *m, const struct metrics_run *run, uint64_t now_ns);
+void metrics_sent(const struct metrics_run *run, uint64_t now_ns);
 
 void metrics_deinit(struct metrics *m);

@@ -4,52 +4,12 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "daemon/daemon.h"
 
-#define LINE_MAX_BYTES 512 /* a name of 64 bytes, all of them escaped, and room */
-
-int metrics_snapshot_take(const struct daemon *d, struct metrics_snapshot *ret_snapshot)
-{
-    const struct vn_store_checks checks = model_checks(d->model);
-    struct metrics_snapshot s = {
-        .uptime_ns = vn_now_ns() - d->started_ns,
-        .fixed_bytes = d->fixed_bytes,
-        .memory_limit_bytes = d->ledger.limit,
-        .store_bytes = d->model->store->file_bytes,
-        .waiting_bytes = d->queue.bytes,
-        .waiting_limit = d->queue.limit,
-        .workers = d->pool.n_workers,
-        .parts = checks.parts,
-        .parts_verified = checks.good,
-        .parts_damaged = checks.damaged,
-        .n_tasks = d->metrics.n_tasks,
-    };
-
-    s.tasks = malloc(s.n_tasks * sizeof *s.tasks);
-    s.default_budgets = malloc(s.n_tasks * sizeof *s.default_budgets);
-    if (!s.tasks || !s.default_budgets) {
-        metrics_snapshot_deinit(&s);
-        return -ENOMEM;
-    }
-    snprintf(s.store, sizeof s.store, "%s", d->model->network->name);
-    status_report(d, &s.report);
-    memcpy(s.tasks, d->metrics.tasks, s.n_tasks * sizeof *s.tasks);
-    for (uint32_t i = 0; i < s.n_tasks; i++)
-        s.default_budgets[i] = config_budget(d->config, s.tasks[i].name);
-    *ret_snapshot = s;
-    return 0;
-}
-
-void metrics_snapshot_deinit(struct metrics_snapshot *s)
-{
-    free(s->tasks);
-    free(s->default_budgets);
-    *s = (struct metrics_snapshot){0};
-}
+#define LINE_MAX_BYTES 512 /* names of 64 bytes, all of them escaped, and room */
 
 /* --- lines ------------------------------------------------------------------------------------ */
 
@@ -157,25 +117,45 @@ static void write_memory(struct out *o, const struct metrics_snapshot *s)
     write_numbers(o, numbers, COUNT(numbers));
 }
 
-static void write_store(struct out *o, const struct metrics_snapshot *s)
+static const struct {
+    const char *name, *type, *help;
+} store_numbers[N_METRICS_STORE] = {
+    [METRICS_STORE_LOADED] = {"store_loaded", "gauge",
+                              "Whether the store is served (1) or its file could not be used (0)."},
+    [METRICS_STORE_LOADS] = {"store_loads_total", "counter",
+                             "Times that the store's file was loaded, the start included."},
+    [METRICS_STORE_FAILED_LOADS] = {"store_failed_loads_total", "counter",
+                                    "Times that the store's file could not be loaded."},
+    [METRICS_STORE_BYTES] = {"store_bytes", "gauge", "Size of the store file that is served."},
+    [METRICS_STORE_PARTS] = {"store_parts", "gauge",
+                             "Parts of the store that have a checksum: the always-needed part and "
+                             "the slices."},
+    [METRICS_STORE_PARTS_VERIFIED] = {"store_parts_verified", "gauge",
+                                      "Parts that were compared with their checksum and are "
+                                      "good."},
+    [METRICS_STORE_PARTS_DAMAGED] = {"store_parts_damaged", "gauge",
+                                     "Parts that do not agree with their checksum; requests that "
+                                     "need one are refused."},
+};
+
+static void write_stores(struct out *o, const struct metrics_snapshot *s)
 {
-    const struct number numbers[] = {
-        {"store_bytes", "gauge", s->store_bytes, "Size of the store file that is served."},
-        {"store_parts", "gauge", s->parts,
-         "Parts of the store that have a checksum: the always-needed part and the slices."},
-        {"store_parts_verified", "gauge", s->parts_verified,
-         "Parts that were compared with their checksum and are good."},
-        {"store_parts_damaged", "gauge", s->parts_damaged,
-         "Parts that do not agree with their checksum; requests that need one are refused."},
-    };
     char name[ESCAPED];
 
-    head(o, "info", "gauge", "Always 1; the labels name the version and the store's network.");
-    line(o, "virtualnetd_info{version=\"%s\",store=\"%s\"} 1\n", VN_VERSION,
-         escape(s->store, name));
+    head(o, "info", "gauge", "Always 1; the label names the version.");
+    line(o, "virtualnetd_info{version=\"%s\"} 1\n", VN_VERSION);
     head(o, "uptime_seconds", "gauge", "Time since the daemon was started.");
     line(o, "virtualnetd_uptime_seconds %.3f\n", (double)s->uptime_ns / (double)VN_NS_PER_S);
-    write_numbers(o, numbers, COUNT(numbers));
+    head(o, "store_info", "gauge", "Always 1; the label names the network in the store.");
+    for (uint32_t i = 0; i < s->n_stores; i++)
+        line(o, "virtualnetd_store_info{store=\"%s\",network=\"%s\"} 1\n", s->stores[i].name,
+             escape(s->stores[i].network, name));
+    for (int n = 0; n < N_METRICS_STORE; n++) {
+        head(o, store_numbers[n].name, store_numbers[n].type, store_numbers[n].help);
+        for (uint32_t i = 0; i < s->n_stores; i++)
+            line(o, "virtualnetd_%s{store=\"%s\"} %" PRIu64 "\n", store_numbers[n].name,
+                 s->stores[i].name, s->stores[i].number[n]);
+    }
 }
 
 /* --- counters --------------------------------------------------------------------------------- */
@@ -229,53 +209,65 @@ static void write_histogram(struct out *o, const char *name, const char *labels,
     line(o, "virtualnetd_%s_count{%s} %" PRIu64 "\n", name, labels, sum);
 }
 
+#define LABELS (sizeof "store=\"\",task=\"\"" + VN_NAME_MAX + ESCAPED)
+
+/* store="a",task="b" */
+static const char *labels_of(const struct metrics_snapshot *s, uint32_t t, char text[static LABELS])
+{
+    const struct metrics_snapshot_task *task = &s->tasks[t];
+    char name[ESCAPED];
+
+    snprintf(text, LABELS, "store=\"%s\",task=\"%s\"", s->stores[task->store].name,
+             escape(task->counts.name, name));
+    return text;
+}
+
 static void write_times(struct out *o, const struct metrics_snapshot *s)
 {
-    char name[ESCAPED], labels[ESCAPED + 64];
+    char labels[LABELS], with_phase[LABELS + 32];
 
     head(o, "run_seconds", "histogram",
          "Time from a request's arrival to the last byte of its answer, of runs that were "
          "answered.");
-    for (uint32_t t = 0; t < s->n_tasks; t++) {
-        snprintf(labels, sizeof labels, "task=\"%s\"", escape(s->tasks[t].name, name));
-        write_histogram(o, "run_seconds", labels, &s->tasks[t].times[METRICS_TOTAL]);
-    }
+    for (uint32_t t = 0; t < s->n_tasks; t++)
+        write_histogram(o, "run_seconds", labels_of(s, t, labels),
+                        &s->tasks[t].counts.times[METRICS_TOTAL]);
     head(o, "run_phase_seconds", "histogram",
          "The same time by phase: waiting in the queue, deciding (agent), computing, sending.");
     for (uint32_t t = 0; t < s->n_tasks; t++)
         for (int p = 0; p < METRICS_PHASES; p++) {
-            snprintf(labels, sizeof labels, "task=\"%s\",phase=\"%s\"",
-                     escape(s->tasks[t].name, name), metrics_phase_names[p]);
-            write_histogram(o, "run_phase_seconds", labels, &s->tasks[t].times[p]);
+            snprintf(with_phase, sizeof with_phase, "%s,phase=\"%s\"", labels_of(s, t, labels),
+                     metrics_phase_names[p]);
+            write_histogram(o, "run_phase_seconds", with_phase, &s->tasks[t].counts.times[p]);
         }
 }
 
 static void write_levels(struct out *o, const struct metrics_snapshot *s)
 {
-    char name[ESCAPED];
+    char labels[LABELS];
 
     head(o, "runs_total", "counter", "Runs that were answered.");
     for (uint32_t t = 0; t < s->n_tasks; t++)
-        line(o, "virtualnetd_runs_total{task=\"%s\"} %" PRIu64 "\n", escape(s->tasks[t].name, name),
-             s->tasks[t].runs);
+        line(o, "virtualnetd_runs_total{%s} %" PRIu64 "\n", labels_of(s, t, labels),
+             s->tasks[t].counts.runs);
     head(o, "run_levels_total", "counter",
          "Sum of the levels at which a block was run; by runs_total, the mean level.");
     for (uint32_t t = 0; t < s->n_tasks; t++)
-        for (uint32_t b = 0; b < s->tasks[t].n_blocks; b++)
-            line(o, "virtualnetd_run_levels_total{task=\"%s\",block=\"%" PRIu32 "\"} %" PRIu64 "\n",
-                 escape(s->tasks[t].name, name), b, s->tasks[t].levels[b]);
+        for (uint32_t b = 0; b < s->tasks[t].counts.n_blocks; b++)
+            line(o, "virtualnetd_run_levels_total{%s,block=\"%" PRIu32 "\"} %" PRIu64 "\n",
+                 labels_of(s, t, labels), b, s->tasks[t].counts.levels[b]);
     head(o, "default_budget_bytes", "gauge",
          "Memory budget of a request that states none; 0 is no limit.");
     for (uint32_t t = 0; t < s->n_tasks; t++)
-        line(o, "virtualnetd_default_budget_bytes{task=\"%s\"} %" PRIu64 "\n",
-             escape(s->tasks[t].name, name), s->default_budgets[t]);
+        line(o, "virtualnetd_default_budget_bytes{%s} %" PRIu64 "\n", labels_of(s, t, labels),
+             s->tasks[t].default_budget_bytes);
 }
 
 int metrics_text(const struct metrics_snapshot *s, struct vn_buffer *b)
 {
     struct out o = {.buffer = b};
 
-    write_store(&o, s);
+    write_stores(&o, s);
     write_counters(&o, s);
     write_queue(&o, s);
     write_memory(&o, s);

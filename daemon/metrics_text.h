@@ -6,20 +6,42 @@
 #include "daemon/metrics.h"
 #include "daemon/status.h"
 
-/* 256 tasks of 64 blocks take 2.6 MB. */
-#define METRICS_TEXT_MAX (UINT32_C(8) << 20)
+/* 256 tasks of 64 blocks, in a store with a long name, take 6 MB. */
+#define METRICS_TEXT_MAX (UINT32_C(64) << 20)
+
+/* Of one store; the first three also of one that is not loaded. */
+enum metrics_store {
+    METRICS_STORE_LOADED,
+    METRICS_STORE_LOADS,
+    METRICS_STORE_FAILED_LOADS,
+    METRICS_STORE_BYTES,
+    METRICS_STORE_PARTS,
+    METRICS_STORE_PARTS_VERIFIED,
+    METRICS_STORE_PARTS_DAMAGED,
+    N_METRICS_STORE,
+};
+
+struct metrics_snapshot_store {
+    char name[VN_NAME_MAX + 1], network[VN_NAME_MAX + 1];
+    uint64_t number[N_METRICS_STORE];
+};
+
+struct metrics_snapshot_task {
+    uint32_t store;                /* its index */
+    uint64_t default_budget_bytes; /* 0: none */
+    struct metrics_task counts;
+};
 
 /* A copy of what the loop owns, for another thread to write out. */
 struct metrics_snapshot {
-    char store[VN_NAME_MAX + 1];
     struct status_report report; /* memory included */
     uint64_t uptime_ns, fixed_bytes, memory_limit_bytes;
-    uint64_t store_bytes, waiting_bytes;
+    uint64_t waiting_bytes;
     uint32_t waiting_limit, workers;
-    uint32_t parts, parts_verified, parts_damaged;
+    uint32_t n_stores;
+    struct metrics_snapshot_store stores[CONFIG_STORES_MAX];
     uint32_t n_tasks;
-    struct metrics_task *tasks; /* owned, (n_tasks) */
-    uint64_t *default_budgets;  /* owned, (n_tasks) bytes; 0: none */
+    struct metrics_snapshot_task *tasks; /* owned, (n_tasks) */
 };
 
 struct daemon;

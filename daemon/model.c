@@ -15,16 +15,20 @@ static void unrefp(struct model **m)
     model_unref(*m);
 }
 
-/* Every budget of the configuration names a task that is there. */
-static int check_budgets(const struct config *c, const struct vn_network *n, struct vn_why *why)
+/* Every budget that the configuration has for this store names a task that is there. */
+static int check_budgets(const struct model *m, const struct config *c, struct vn_why *why)
 {
+    const struct vn_network *n = m->network;
     char tasks[256];
 
-    for (uint32_t i = 0; i < c->n_task_budgets; i++)
-        if (vn_network_find_task(n, c->task_budgets[i].task) < 0)
+    for (uint32_t i = 0; i < c->n_task_budgets; i++) {
+        const struct config_budget *b = &c->task_budgets[i];
+
+        if (&c->stores[b->store] == m->settings && vn_network_find_task(n, b->task) < 0)
             return vn_because(why, MODEL_E_FAILED,
                               "task_budgets names \"%s\", which the store does not have; it has %s",
-                              c->task_budgets[i].task, text_tasks(n, tasks, sizeof tasks));
+                              b->task, text_tasks(n, tasks, sizeof tasks));
+    }
     return 0;
 }
 
@@ -56,15 +60,16 @@ static int make_sessions(struct model *m, const struct config *c, struct vn_why 
     return 0;
 }
 
-static int verify(struct model *m, const struct config *c, struct vn_why *why)
+static int verify(struct model *m, struct vn_why *why)
 {
+    const char *when = m->settings->verify;
     int r = 0;
 
-    if (!strcmp(c->verify_store, "first_use"))
+    if (!strcmp(when, "first_use"))
         r = vn_store_check_at_use(m->store, why);
-    else if (!strcmp(c->verify_store, "load"))
+    else if (!strcmp(when, "load"))
         r = vn_store_verify(m->store, why, NULL, NULL);
-    m->verified = !r && !strcmp(c->verify_store, "load");
+    m->verified = !r && !strcmp(when, "load");
     return r;
 }
 
@@ -72,14 +77,14 @@ static int prepare(struct model *m, const struct config *c, uint64_t warm_up_byt
                    struct vn_why *why)
 {
     const struct vn_compute compute = compute_of(c);
-    int r = verify(m, c, why);
+    int r = verify(m, why);
 
     if (r)
         return r < 0 ? r : MODEL_E_FAILED;
     m->reported = calloc(vn_store_checks(m->store).parts, sizeof *m->reported);
     if (!m->reported)
         return vn_because(why, -ENOMEM, "out of memory");
-    r = check_budgets(c, m->network, why);
+    r = check_budgets(m, c, why);
     if (r)
         return r;
     r = vn_planner_new(m->network, m->store->layout, &compute, &m->planner);
@@ -92,8 +97,8 @@ static int prepare(struct model *m, const struct config *c, uint64_t warm_up_byt
     return model_warm_up(m, c, warm_up_bytes, why);
 }
 
-int model_load(const struct config *c, uint64_t warm_up_bytes, struct vn_why *why,
-               struct model **ret_model)
+int model_load(const struct config *c, const struct config_store *settings, uint64_t warm_up_bytes,
+               struct vn_why *why, struct model **ret_model)
 {
     _cleanup_(unrefp) struct model *m = calloc(1, sizeof *m);
     int r;
@@ -101,13 +106,14 @@ int model_load(const struct config *c, uint64_t warm_up_bytes, struct vn_why *wh
     if (!m)
         return vn_because(why, -ENOMEM, "out of memory");
     m->references = 1;
-    r = vn_store_open(c->store_path, why, &m->store);
+    m->settings = settings;
+    r = vn_store_open(settings->path, why, &m->store);
     if (r)
         return r == -ENOMEM ? r : MODEL_E_FAILED;
     m->network = m->store->network;
     r = prepare(m, c, warm_up_bytes, why);
     if (r)
-        return vn_because_in(why, r == -ENOMEM ? r : MODEL_E_FAILED, c->store_path);
+        return vn_because_in(why, r == -ENOMEM ? r : MODEL_E_FAILED, settings->path);
     *ret_model = m;
     m = NULL;
     return 0;

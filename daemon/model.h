@@ -11,6 +11,7 @@ enum {
 };
 
 struct model {
+    const struct config_store *settings;
     struct vn_store *store;
     const struct vn_network *network; /* the store's */
     struct vn_planner *planner;
@@ -22,11 +23,11 @@ struct model {
     uint32_t references;
 };
 
-/* Opens, verifies as the configuration says, makes sessions, and warms up the default paths by at
- * most so many bytes (warm_up.h), so that what comes out answers within its normal time. Touches
- * nothing but its arguments. 0, MODEL_E_FAILED or -ENOMEM; why is set. */
-int model_load(const struct config *c, uint64_t warm_up_bytes, struct vn_why *why,
-               struct model **ret_model);
+/* Opens one of the configuration's stores, verifies it as that says, makes sessions, and warms up
+ * the default paths by at most so many bytes (warm_up.h), so that what comes out answers within its
+ * normal time. Touches nothing but its arguments. 0, MODEL_E_FAILED or -ENOMEM; why is set. */
+int model_load(const struct config *c, const struct config_store *settings, uint64_t warm_up_bytes,
+               struct vn_why *why, struct model **ret_model);
 
 /* What is known of the store's parts. */
 struct vn_store_checks model_checks(const struct model *m);

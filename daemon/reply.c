@@ -63,8 +63,8 @@ int reply_encode_refusal(struct vn_buffer *b, uint64_t id, const struct refusal 
     return vn_frame_append(b, &e.response.base, VN_FRAME_MAX);
 }
 
-_Static_assert((int)SUPERSEDED - (int)BAD_FRAME ==
-                   (int)VIRTUALNET__CODE__SUPERSEDED - (int)VIRTUALNET__CODE__BAD_FRAME,
+_Static_assert((int)UNKNOWN_STORE - (int)BAD_FRAME ==
+                   (int)VIRTUALNET__CODE__UNKNOWN_STORE - (int)VIRTUALNET__CODE__BAD_FRAME,
                "a counter for every code, in the same order");
 
 static enum daemon_counter code_counter(Virtualnet__Code code)
@@ -219,8 +219,9 @@ static void count_run(struct client *c, const struct job *j)
         [METRICS_COMPUTE] = j->result.compute_ns,
     };
     const struct metrics_run run =
-        metrics_count(&c->daemon->metrics, j->model->network->tasks[j->request.task].name,
-                      j->request.task, &j->result.plan, times, j->arrived_ns, j->ended_ns);
+        metrics_count(stores_metrics(&c->daemon->stores, j->model),
+                      j->model->network->tasks[j->request.task].name, j->request.task,
+                      &j->result.plan, times, j->arrived_ns, j->ended_ns);
 
     client_count_sent(c, &run);
 }
@@ -235,6 +236,7 @@ static void reply_done(struct client *c, const struct job *j)
     r.response.result_case = VIRTUALNET__RESPONSE__RESULT_INFER;
     r.response.infer = &r.infer;
     r.infer.task = j->model->network->tasks[j->request.task].name;
+    r.infer.store = (char *)j->model->settings->name;
     fill_path(&r, j);
     if (!j->request.plan_only)
         fill_labels(&r, j);
@@ -293,6 +295,7 @@ void reply_reloaded(struct client *c, uint64_t id, const struct model *m)
     Virtualnet__ReloadResponse reload = VIRTUALNET__RELOAD_RESPONSE__INIT;
 
     reload.store = (char *)m->network->name;
+    reload.name = (char *)m->settings->name;
     reload.file_bytes = m->store->file_bytes;
     response.id = id;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_RELOAD;

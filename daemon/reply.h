@@ -38,7 +38,8 @@ void reply_refusal(struct client *c, uint64_t id, const struct refusal *refusal)
 /* Answers a job that came back from a worker, whatever became of it. */
 void reply_job(struct client *c, const struct job *j);
 
-/* Describes one task, or all when task < 0 (describe.c). */
+/* Describes one task of the model, or all when task < 0, and says which stores there are
+ * (describe.c). */
 void reply_describe(struct client *c, uint64_t id, const struct model *m, int task);
 
 void reply_status(struct client *c, uint64_t id, const struct status_report *r);

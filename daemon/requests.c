@@ -194,15 +194,17 @@ void requests_run(struct client *c, Virtualnet__Request *message, uint64_t bytes
 {
     uint64_t id = message->id;
     struct refusal r = {0};
+    struct model *m;
     struct job *j;
 
     /* Before anything is done for it; one that replaces another may yet have that one's place. */
-    if (!message->infer->replace && requests_may_begin(c, &r)) {
+    if ((!message->infer->replace && requests_may_begin(c, &r)) ||
+        !(m = stores_model(&c->daemon->stores, message->infer->store, message->infer->task, &r))) {
         virtualnet__request__free_unpacked(message, NULL);
         reply_refusal(c, id, &r);
         return;
     }
-    j = job_new(message, bytes, c->daemon->model);
+    j = job_new(message, bytes, m);
     if (!j) {
         refuse(&r, VIRTUALNET__CODE__INTERNAL, "out of memory");
         reply_refusal(c, id, &r);
@@ -227,10 +229,10 @@ static void report_damage(struct daemon *d, const struct job *j)
     vn_store_part_name(j->model->store, part, name);
     vn_log_error("%s: %s does not agree with its checksum; requests that need it are refused. Put "
                  "a good file in its place and reload; 'virtualnet verify' compares all of it",
-                 d->config->store_path, name);
-    if (j->model == d->model)
+                 j->model->settings->path, name);
+    if (stores_serve(&d->stores, j->model))
         service_notify(&d->service, "STATUS=the store is damaged: %s; serving the rest of %s", name,
-                       d->model->network->name);
+                       j->model->network->name);
 }
 
 void requests_finish(struct daemon *d, struct job *j)

@@ -27,7 +27,7 @@ static void count_sent(struct client *c)
         memcpy(&m, vn_buffer_head(&c->unsent), sizeof m);
         if (m.end > c->sent_bytes)
             return;
-        metrics_sent(&c->daemon->metrics, &m.run, vn_now_ns());
+        metrics_sent(&m.run, vn_now_ns());
         vn_buffer_consume(&c->unsent, sizeof m);
     }
 }
@@ -40,7 +40,7 @@ void client_count_sent(struct client *c, const struct metrics_run *run)
     if (c->closed)
         return;
     if (m.end == c->sent_bytes)
-        metrics_sent(&c->daemon->metrics, run, vn_now_ns());
+        metrics_sent(run, vn_now_ns());
     else if (vn_buffer_append(&c->unsent, &m, sizeof m))
         vn_log_debug("no memory to time an answer");
 }

@@ -106,14 +106,8 @@ struct status_task {
     Virtualnet__Times *list[METRICS_TIMES];
 };
 
-static void fill_task(const struct daemon *d, struct metrics_task *from, struct status_task *t)
+static void fill_times(struct metrics_task *from, struct status_task *t)
 {
-    virtualnet__task_status__init(&t->message);
-    t->message.name = from->name;
-    t->message.default_budget_bytes = config_budget(d->config, from->name);
-    t->message.runs = from->runs;
-    t->message.level_sum = from->levels;
-    t->message.n_level_sum = from->n_blocks;
     for (int i = 0; i < METRICS_TIMES; i++) {
         virtualnet__times__init(&t->times[i]);
         t->times[i].phase = (char *)(i < METRICS_PHASES ? metrics_phase_names[i] : "total");
@@ -126,25 +120,94 @@ static void fill_task(const struct daemon *d, struct metrics_task *from, struct 
     t->message.n_times = METRICS_TIMES;
 }
 
-static int fill_tasks(const struct daemon *d, struct status_lists *l, Virtualnet__StatusResponse *s)
+static void fill_task(const struct daemon *d, const struct store *s, struct metrics_task *from,
+                      struct status_task *t)
 {
-    uint32_t n = d->metrics.n_tasks;
+    virtualnet__task_status__init(&t->message);
+    t->message.name = from->name;
+    t->message.store = (char *)s->settings->name;
+    t->message.groups = s->model->network->groups;
+    t->message.default_budget_bytes = config_budget(d->config, s->settings, from->name);
+    t->message.runs = from->runs;
+    t->message.level_sum = from->levels;
+    t->message.n_level_sum = from->n_blocks;
+    fill_times(from, t);
+}
 
+static bool is_wanted(const struct status_report *r, const struct store *s)
+{
+    return !r->store || r->store == s;
+}
+
+static int make_tasks(const struct daemon *d, const struct status_report *r, struct status_lists *l)
+{
+    size_t n = 1; /* a store that is not loaded has none */
+
+    for (uint32_t i = 0; i < d->stores.n; i++)
+        n += is_wanted(r, &d->stores.list[i]) ? d->stores.list[i].metrics.n_tasks : 0;
     l->task = calloc(n, sizeof *l->task);
     l->tasks = calloc(n, sizeof *l->tasks);
-    if (!l->task || !l->tasks) {
-        status_lists_deinit(l);
-        return -ENOMEM;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        fill_task(d, &d->metrics.tasks[i], &l->task[i]);
-        l->tasks[i] = &l->task[i].message;
+    if (l->task && l->tasks)
+        return 0;
+    status_lists_deinit(l);
+    return -ENOMEM;
+}
+
+static int fill_tasks(const struct daemon *d, const struct status_report *r, struct status_lists *l,
+                      Virtualnet__StatusResponse *s)
+{
+    int error = make_tasks(d, r, l);
+
+    if (error)
+        return error;
+    for (uint32_t i = 0; i < d->stores.n; i++) {
+        const struct store *store = &d->stores.list[i];
+
+        for (uint32_t t = 0; is_wanted(r, store) && t < store->metrics.n_tasks; t++) {
+            fill_task(d, store, &store->metrics.tasks[t], &l->task[s->n_task]);
+            l->tasks[s->n_task] = &l->task[s->n_task].message;
+            s->n_task++;
+        }
     }
     s->task = l->tasks;
-    s->n_task = n;
     s->bucket_ns = (uint64_t *)metrics_bounds_ns;
     s->n_bucket_ns = METRICS_BUCKETS - 1;
     return 0;
+}
+
+static void fill_model(const struct model *m, Virtualnet__StoreStatus *s)
+{
+    const struct vn_store_checks checks = model_checks(m);
+
+    s->loaded = true;
+    s->network = (char *)m->network->name;
+    s->file_bytes = m->store->file_bytes;
+    s->parts = checks.parts;
+    s->parts_verified = checks.good;
+    s->parts_damaged = checks.damaged;
+    s->tasks = m->network->n_tasks;
+    s->blocks = vn_network_blocks(m->network);
+    s->groups = m->network->groups;
+}
+
+static void fill_stores(const struct daemon *d, struct status_lists *l,
+                        Virtualnet__StatusResponse *s)
+{
+    for (uint32_t i = 0; i < d->stores.n; i++) {
+        const struct store *from = &d->stores.list[i];
+
+        virtualnet__store_status__init(&l->store[i]);
+        l->store[i].name = (char *)from->settings->name;
+        l->store[i].loads = from->loads;
+        l->store[i].failed_loads = from->failed_loads;
+        if (from->model) {
+            l->store[i].loaded_since_ns = vn_now_ns() - from->loaded_ns;
+            fill_model(from->model, &l->store[i]);
+        }
+        l->stores[i] = &l->store[i];
+    }
+    s->store_status = l->stores;
+    s->n_store_status = d->stores.n;
 }
 
 void status_lists_deinit(struct status_lists *l)
@@ -158,11 +221,11 @@ void status_lists_deinit(struct status_lists *l)
 int status_fill(const struct daemon *d, const struct status_report *r,
                 struct status_lists *ret_lists, Virtualnet__StatusResponse *ret_status)
 {
-    const struct vn_store_checks checks = model_checks(d->model);
+    const struct vn_store_checks checks = stores_checks(&d->stores);
 
     virtualnet__status_response__init(ret_status);
     ret_status->version = (char *)VN_VERSION;
-    ret_status->store = (char *)d->model->network->name;
+    ret_status->store = (char *)d->stores.list[0].model->network->name;
     ret_status->uptime_ns = vn_now_ns() - d->started_ns;
     ret_status->promised_bytes = r->promised_bytes;
     ret_status->fixed_bytes = d->fixed_bytes;
@@ -179,8 +242,9 @@ int status_fill(const struct daemon *d, const struct status_report *r,
     ret_status->parts = checks.parts;
     ret_status->parts_verified = checks.good;
     ret_status->parts_damaged = checks.damaged;
-    ret_status->groups = d->model->network->groups;
+    ret_status->groups = d->stores.list[0].model->network->groups;
     ret_status->memory_limit_bytes = d->ledger.limit;
     fill_counters(r, ret_lists, ret_status);
-    return fill_tasks(d, ret_lists, ret_status);
+    fill_stores(d, ret_lists, ret_status);
+    return fill_tasks(d, r, ret_lists, ret_status);
 }

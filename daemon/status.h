@@ -3,9 +3,11 @@
 
 #include <stdint.h>
 
+#include "daemon/config.h"
 #include "proto/virtualnet.pb-c.h"
 
 struct daemon;
+struct store;
 
 /* Bytes; 0 where the kernel does not say. PSS counts a page shared with n processes as 1/n. */
 struct status_memory {
@@ -25,12 +27,15 @@ struct status_lists {
     Virtualnet__Counter *counters[STATUS_COUNTERS_MAX];
     struct status_task *task;       /* owned */
     Virtualnet__TaskStatus **tasks; /* owned */
+    Virtualnet__StoreStatus store[CONFIG_STORES_MAX];
+    Virtualnet__StoreStatus *stores[CONFIG_STORES_MAX];
 };
 
 /* What changes from moment to moment, as it was when the request came; the memory's numbers are
  * read after that. */
 struct status_report {
     struct status_memory memory;
+    const struct store *store; /* whose tasks are wanted; NULL: of all */
     uint64_t promised_bytes;
     uint32_t queue_length, running, connections;
     uint64_t counters[STATUS_COUNTERS_MAX];

@@ -43,10 +43,15 @@ static int failed(const struct warm_up *w, uint32_t task, int r)
                       part, name);
 }
 
+static uint64_t budget_of(const struct warm_up *w, uint32_t task)
+{
+    return config_budget(w->config, w->model->settings, w->model->network->tasks[task].name);
+}
+
 static int check_budget(const struct warm_up *w, uint32_t task)
 {
     const char *name = w->model->network->tasks[task].name;
-    uint64_t budget = config_budget(w->config, name), needed;
+    uint64_t budget = budget_of(w, task), needed;
     struct vn_plan plan;
 
     if (!budget || !vn_plan_largest_uniform(w->model->planner, task, budget, 0, &plan, &needed))
@@ -76,7 +81,7 @@ static int infer(struct warm_up *w, uint32_t task, const uint8_t *levels)
     const struct vn_infer_request q = {
         .task = task,
         .image = &image,
-        .budget_bytes = config_budget(w->config, n->tasks[task].name),
+        .budget_bytes = budget_of(w, task),
         .agent = n->agent.kind,
         .levels = levels,
         .n_levels = levels ? vn_network_blocks(n) : 0,
@@ -112,10 +117,10 @@ static int run(struct warm_up *w, uint32_t task)
 static uint32_t find_first(const struct warm_up *w, uint32_t task)
 {
     const struct vn_task *t = w->model->network->tasks;
-    uint64_t budget = config_budget(w->config, t[task].name);
+    uint64_t budget = budget_of(w, task);
     uint32_t i = 0;
 
-    while (t[i].input != t[task].input || config_budget(w->config, t[i].name) != budget)
+    while (t[i].input != t[task].input || budget_of(w, i) != budget)
         i++;
     return i;
 }

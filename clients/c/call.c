@@ -16,6 +16,7 @@
 struct question {
     Virtualnet__Request__CallCase kind;
     const struct vn_client_request *request; /* infer, plan */
+    const char *store;                       /* describe, reload; NULL: the default one */
     const char *task;                        /* describe; NULL: all */
     uint32_t timeout_ms;
 };
@@ -171,6 +172,8 @@ static int fill_request(struct vn_client *c, const struct vn_client_request *req
     message->request_class = request->request_class == VN_CLIENT_CONTROL
                                  ? VIRTUALNET__REQUEST_CLASS__CONTROL
                                  : VIRTUALNET__REQUEST_CLASS__CLASS_UNSPECIFIED;
+    if (request->store)
+        message->store = (char *)request->store;
     if (request->stream)
         message->stream = (char *)request->stream;
     message->replace = request->replace != 0;
@@ -218,6 +221,8 @@ static int ask(struct vn_client *c, const struct question *q, const struct asker
     message.call_case = q->kind;
     switch (q->kind) {
     case VIRTUALNET__REQUEST__CALL_DESCRIBE:
+        if (q->store)
+            describe.store = (char *)q->store;
         if (q->task)
             describe.task = (char *)q->task;
         message.describe = &describe;
@@ -226,6 +231,8 @@ static int ask(struct vn_client *c, const struct question *q, const struct asker
         message.status = &status;
         break;
     case VIRTUALNET__REQUEST__CALL_RELOAD:
+        if (q->store)
+            reload.store = (char *)q->store;
         message.reload = &reload;
         break;
     default:
@@ -263,7 +270,7 @@ static int ask_and_wait(struct vn_client *c, const struct question *q,
 int vn_client_infer(struct vn_client *c, const struct vn_client_request *request,
                     uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, NULL, timeout_ms};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -271,7 +278,15 @@ int vn_client_infer(struct vn_client *c, const struct vn_client_request *request
 int vn_client_plan(struct vn_client *c, const struct vn_client_request *request,
                    uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, NULL, timeout_ms};
+
+    return ask_and_wait(c, &q, ret_reply);
+}
+
+int vn_client_describe_store(struct vn_client *c, const char *store, const char *task,
+                             uint32_t timeout_ms, struct vn_client_reply **ret_reply)
+{
+    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, store, task, timeout_ms};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -279,30 +294,34 @@ int vn_client_plan(struct vn_client *c, const struct vn_client_request *request,
 int vn_client_describe(struct vn_client *c, const char *task, uint32_t timeout_ms,
                        struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, task, timeout_ms};
-
-    return ask_and_wait(c, &q, ret_reply);
+    return vn_client_describe_store(c, NULL, task, timeout_ms, ret_reply);
 }
 
 int vn_client_status(struct vn_client *c, uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, NULL, timeout_ms};
+
+    return ask_and_wait(c, &q, ret_reply);
+}
+
+int vn_client_reload_store(struct vn_client *c, const char *store, uint32_t timeout_ms,
+                           struct vn_client_reply **ret_reply)
+{
+    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, store, NULL, timeout_ms};
 
     return ask_and_wait(c, &q, ret_reply);
 }
 
 int vn_client_reload(struct vn_client *c, uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, NULL, timeout_ms};
-
-    return ask_and_wait(c, &q, ret_reply);
+    return vn_client_reload_store(c, NULL, timeout_ms, ret_reply);
 }
 
 int vn_client_infer_start(struct vn_client *c, const struct vn_client_request *request,
                           uint32_t timeout_ms, vn_client_callback *callback, void *userdata,
                           uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, NULL, timeout_ms};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -311,7 +330,16 @@ int vn_client_plan_start(struct vn_client *c, const struct vn_client_request *re
                          uint32_t timeout_ms, vn_client_callback *callback, void *userdata,
                          uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, NULL, timeout_ms};
+
+    return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
+}
+
+int vn_client_describe_store_start(struct vn_client *c, const char *store, const char *task,
+                                   uint32_t timeout_ms, vn_client_callback *callback,
+                                   void *userdata, uint64_t *ret_id)
+{
+    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, store, task, timeout_ms};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -319,15 +347,21 @@ int vn_client_plan_start(struct vn_client *c, const struct vn_client_request *re
 int vn_client_describe_start(struct vn_client *c, const char *task, uint32_t timeout_ms,
                              vn_client_callback *callback, void *userdata, uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, task, timeout_ms};
-
-    return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
+    return vn_client_describe_store_start(c, NULL, task, timeout_ms, callback, userdata, ret_id);
 }
 
 int vn_client_status_start(struct vn_client *c, uint32_t timeout_ms, vn_client_callback *callback,
                            void *userdata, uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, NULL, timeout_ms};
+
+    return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
+}
+
+int vn_client_reload_store_start(struct vn_client *c, const char *store, uint32_t timeout_ms,
+                                 vn_client_callback *callback, void *userdata, uint64_t *ret_id)
+{
+    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, store, NULL, timeout_ms};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -335,7 +369,5 @@ int vn_client_status_start(struct vn_client *c, uint32_t timeout_ms, vn_client_c
 int vn_client_reload_start(struct vn_client *c, uint32_t timeout_ms, vn_client_callback *callback,
                            void *userdata, uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, NULL, timeout_ms};
-
-    return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
+    return vn_client_reload_store_start(c, NULL, timeout_ms, callback, userdata, ret_id);
 }

@@ -75,6 +75,7 @@ static void fill_answer(struct vn_reply *reply, const Virtualnet__InferResponse 
         .queue_ns = m->queue_ns,
         .agent_ns = m->agent_ns,
         .compute_ns = m->compute_ns,
+        .store = m->store,
     };
     reply->public.answer = &reply->answer;
 }
@@ -126,11 +127,21 @@ static void fill_description(struct vn_reply *reply, const Virtualnet__DescribeR
 {
     struct vn_client_task *tasks = (void *)reply->arrays;
     struct vn_client_measured *measured = (void *)(tasks + m->n_task);
+    struct vn_client_store *stores;
 
     for (size_t i = 0; i < m->n_task; i++) {
         fill_task(&tasks[i], m->task[i], measured);
         measured += m->task[i]->n_measured;
     }
+    stores = (void *)measured;
+    for (size_t i = 0; i < m->n_known; i++)
+        stores[i] = (struct vn_client_store){
+            m->known[i]->name,
+            m->known[i]->network,
+            m->known[i]->loaded,
+            m->known[i]->n_task,
+            (const char *const *)m->known[i]->task,
+        };
     reply->description = (struct vn_client_description){
         .store = m->store,
         .version = m->version,
@@ -140,6 +151,9 @@ static void fill_description(struct vn_reply *reply, const Virtualnet__DescribeR
         .frame_limit_bytes = m->frame_limit_bytes,
         .n_tasks = m->n_task,
         .tasks = tasks,
+        .name = m->name,
+        .n_stores = m->n_known,
+        .stores = stores,
     };
     reply->public.description = &reply->description;
 }
@@ -158,6 +172,27 @@ static void fill_task_status(struct vn_client_task_status *t, const Virtualnet__
         .level_sums = m->level_sum,
         .n_times = m->n_times,
         .times = times,
+        .store = m->store,
+        .groups = m->groups,
+    };
+}
+
+static void fill_store_status(struct vn_client_store_status *s, const Virtualnet__StoreStatus *m)
+{
+    *s = (struct vn_client_store_status){
+        .name = m->name,
+        .network = m->network,
+        .loaded = m->loaded,
+        .file_bytes = m->file_bytes,
+        .parts = m->parts,
+        .parts_verified = m->parts_verified,
+        .parts_damaged = m->parts_damaged,
+        .n_tasks = m->tasks,
+        .n_blocks = m->blocks,
+        .groups = m->groups,
+        .loads = m->loads,
+        .failed_loads = m->failed_loads,
+        .loaded_since_ns = m->loaded_since_ns,
     };
 }
 
@@ -166,6 +201,7 @@ static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse
     struct vn_client_counter *counters = (void *)reply->arrays;
     struct vn_client_task_status *tasks = (void *)(counters + m->n_counter);
     struct vn_client_times *times = (void *)(tasks + m->n_task);
+    struct vn_client_store_status *stores;
 
     for (size_t i = 0; i < m->n_counter; i++)
         counters[i] = (struct vn_client_counter){m->counter[i]->name, m->counter[i]->value};
@@ -173,6 +209,9 @@ static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse
         fill_task_status(&tasks[i], m->task[i], times);
         times += m->task[i]->n_times;
     }
+    stores = (void *)times;
+    for (size_t i = 0; i < m->n_store_status; i++)
+        fill_store_status(&stores[i], m->store_status[i]);
     reply->status = (struct vn_client_status){
         .version = m->version,
         .store = m->store,
@@ -200,13 +239,15 @@ static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse
         .bucket_ns = m->bucket_ns,
         .n_tasks = m->n_task,
         .tasks = tasks,
+        .n_stores = m->n_store_status,
+        .stores = stores,
     };
     reply->public.status = &reply->status;
 }
 
 static void fill_reloaded(struct vn_reply *reply, const Virtualnet__ReloadResponse *m)
 {
-    reply->reloaded = (struct vn_client_reloaded){m->store, m->file_bytes};
+    reply->reloaded = (struct vn_client_reloaded){m->store, m->file_bytes, m->name};
     reply->public.reloaded = &reply->reloaded;
 }
 
@@ -237,13 +278,13 @@ static size_t array_bytes(const Virtualnet__Response *m)
         bytes = m->describe->n_task * sizeof(struct vn_client_task);
         for (size_t i = 0; i < m->describe->n_task; i++)
             bytes += m->describe->task[i]->n_measured * sizeof(struct vn_client_measured);
-        return bytes;
+        return bytes + m->describe->n_known * sizeof(struct vn_client_store);
     case VIRTUALNET__RESPONSE__RESULT_STATUS:
         bytes = m->status->n_counter * sizeof(struct vn_client_counter) +
                 m->status->n_task * sizeof(struct vn_client_task_status);
         for (size_t i = 0; i < m->status->n_task; i++)
             bytes += m->status->task[i]->n_times * sizeof(struct vn_client_times);
-        return bytes;
+        return bytes + m->status->n_store_status * sizeof(struct vn_client_store_status);
     default:
         return 0;
     }

@@ -73,6 +73,7 @@ enum vn_client_code {
     VN_CLIENT_E_SHUTTING_DOWN = 12,
     VN_CLIENT_E_STORE_DAMAGED = 13, /* a smaller budget may do without the damaged part */
     VN_CLIENT_E_SUPERSEDED = 14,    /* a newer request of its stream took its place */
+    VN_CLIENT_E_UNKNOWN_STORE = 15, /* there is none of this name, or it could not be loaded */
 };
 
 /* What went wrong, for people (message) and programs (the rest). Texts are cut to their arrays,
@@ -134,6 +135,9 @@ struct vn_client_request {
     /* A moment of CLOCK_MONOTONIC after which the daemon gives up, for example when the picture was
      * taken and some time; 0: none. With another deadline, the earlier one holds. */
     uint64_t deadline_at_ns;
+    /* As the daemon's configuration names it. NULL: the default store when it has the task, else
+     * the only other one that does. */
+    const char *store;
 };
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -165,6 +169,7 @@ struct vn_client_answer { /* of infer and plan */
     uint64_t queue_ns;            /* waiting for a worker */
     uint64_t agent_ns;            /* choosing the path */
     uint64_t compute_ns;          /* running it */
+    const char *store;            /* that answered; "" from a daemon that knows one only */
 };
 
 struct vn_client_measured { /* a row of a task's accuracy table, on the validation split */
@@ -199,15 +204,26 @@ struct vn_client_task {
 const struct vn_client_measured *vn_client_cheapest(const struct vn_client_task *task,
                                                     double accuracy);
 
-struct vn_client_description {
-    const char *store;   /* the network's name */
-    const char *version; /* of the daemon */
-    const char *agent;   /* its kind */
+struct vn_client_store { /* one of those that the daemon serves */
+    const char *name;    /* what requests state */
+    const char *network; /* the network's name; "" when it is not loaded */
+    int loaded;          /* 0: its file could not be used so far */
+    size_t n_tasks;
+    const char *const *tasks; /* (n_tasks) names */
+};
+
+struct vn_client_description { /* of one store */
+    const char *store;         /* the network's name */
+    const char *version;       /* of the daemon */
+    const char *agent;         /* its kind */
     uint32_t blocks;
     uint32_t groups;
     uint64_t frame_limit_bytes; /* the largest request the daemon reads */
     size_t n_tasks;
     const struct vn_client_task *tasks; /* (n_tasks) */
+    const char *name;                   /* of the store, what requests state */
+    size_t n_stores;
+    const struct vn_client_store *stores; /* (n_stores) all that there are, the default first */
 };
 
 struct vn_client_counter {
@@ -233,11 +249,29 @@ struct vn_client_task_status {
     const uint64_t *level_sums; /* (n_blocks) over runs */
     size_t n_times;
     const struct vn_client_times *times; /* (n_times) */
+    const char *store;                   /* that it belongs to */
+    uint32_t groups;                     /* the highest level */
+};
+
+struct vn_client_store_status {
+    const char *name;    /* what requests state */
+    const char *network; /* the network's name; "" when it is not loaded */
+    int loaded;          /* 0: its file could not be used so far; the numbers below are 0 */
+    uint64_t file_bytes;
+    uint32_t parts; /* as in the status, of this store alone */
+    uint32_t parts_verified;
+    uint32_t parts_damaged;
+    uint32_t n_tasks;
+    uint32_t n_blocks;
+    uint32_t groups;
+    uint64_t loads;           /* times its file was loaded */
+    uint64_t failed_loads;    /* and could not be */
+    uint64_t loaded_since_ns; /* how long ago the last was that could */
 };
 
 struct vn_client_status {
     const char *version;
-    const char *store;
+    const char *store; /* the default one's network */
     uint64_t uptime_ns;
     uint64_t promised_bytes; /* sum over the running requests */
     uint64_t fixed_bytes;    /* PSS before the first run */
@@ -253,20 +287,23 @@ struct vn_client_status {
     uint32_t connections;
     size_t n_counters;
     const struct vn_client_counter *counters; /* (n_counters) requests by outcome */
-    uint32_t parts;              /* of the store: the always-needed part and the slices */
+    uint32_t parts;              /* of all stores: the always-needed parts and the slices */
     uint32_t parts_verified;     /* of them, compared with their checksums and good */
     uint32_t parts_damaged;      /* and not good */
-    uint32_t groups;             /* the highest level */
+    uint32_t groups;             /* the highest level of the default store */
     uint64_t memory_limit_bytes; /* of promised_bytes; 0: none */
     size_t n_buckets;
     const uint64_t *bucket_ns; /* (n_buckets) upper bounds, inclusive */
     size_t n_tasks;
-    const struct vn_client_task_status *tasks; /* (n_tasks) */
+    const struct vn_client_task_status *tasks; /* (n_tasks) the default store's first */
+    size_t n_stores;
+    const struct vn_client_store_status *stores; /* (n_stores) the default one first */
 };
 
 struct vn_client_reloaded {
-    const char *store;
+    const char *store; /* the network's name */
     uint64_t file_bytes;
+    const char *name; /* of the store */
 };
 
 /* The outcome of one call: result is 0 and exactly one of the five is set, or error is set.
@@ -323,16 +360,22 @@ int vn_client_infer(struct vn_client *client, const struct vn_client_request *re
 int vn_client_plan(struct vn_client *client, const struct vn_client_request *request,
                    uint32_t timeout_ms, struct vn_client_reply **ret_reply);
 
-/* task NULL: all tasks. */
+/* task NULL: all tasks of the default store. */
 int vn_client_describe(struct vn_client *client, const char *task, uint32_t timeout_ms,
                        struct vn_client_reply **ret_reply);
 
 int vn_client_status(struct vn_client *client, uint32_t timeout_ms,
                      struct vn_client_reply **ret_reply);
 
-/* Maps the store file again; on failure the daemon keeps the running one. */
+/* Loads the default store's file again; on failure the daemon keeps the running one. */
 int vn_client_reload(struct vn_client *client, uint32_t timeout_ms,
                      struct vn_client_reply **ret_reply);
+
+/* The same for a store by its name; NULL: the default one. */
+int vn_client_describe_store(struct vn_client *client, const char *store, const char *task,
+                             uint32_t timeout_ms, struct vn_client_reply **ret_reply);
+int vn_client_reload_store(struct vn_client *client, const char *store, uint32_t timeout_ms,
+                           struct vn_client_reply **ret_reply);
 
 /* ---- event loops ----------------------------------------------------------------------------- */
 
@@ -357,6 +400,11 @@ int vn_client_status_start(struct vn_client *client, uint32_t timeout_ms,
                            vn_client_callback *callback, void *userdata, uint64_t *ret_id);
 int vn_client_reload_start(struct vn_client *client, uint32_t timeout_ms,
                            vn_client_callback *callback, void *userdata, uint64_t *ret_id);
+int vn_client_describe_store_start(struct vn_client *client, const char *store, const char *task,
+                                   uint32_t timeout_ms, vn_client_callback *callback,
+                                   void *userdata, uint64_t *ret_id);
+int vn_client_reload_store_start(struct vn_client *client, const char *store, uint32_t timeout_ms,
+                                 vn_client_callback *callback, void *userdata, uint64_t *ret_id);
 
 /* Ends an open call now, with -ECANCELED. The daemon is told with the next dispatch, so that it
  * does not work for nobody; what it still answers is dropped. -ENOENT: no such call is open. */

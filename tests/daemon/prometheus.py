@@ -9,6 +9,7 @@ _count."""
 
 import math
 import re
+import socket
 
 HELP = re.compile(r"# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)")
 TYPE = re.compile(r"# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram)")
@@ -31,7 +32,12 @@ class Family:
         self.name, self.help, self.type, self.samples = name, help_text, None, {}
 
     def value(self, suffix="", **labels):
-        return self.samples[self.name + suffix, tuple(sorted(labels.items()))]
+        """Of the only sample that has these labels, maybe with others."""
+        wanted = set(labels.items())
+        found = [v for (name, pairs), v in self.samples.items()
+                 if name == self.name + suffix and wanted <= set(pairs)]
+        need(len(found) == 1, f"{len(found)} samples of {self.name}{suffix} with {labels}")
+        return found[0]
 
     def add(self, name, labels, value):
         suffixes = ("_bucket", "_sum", "_count") if self.type == "histogram" else ("",)
@@ -65,6 +71,21 @@ class Family:
         need(self.name.endswith("_total") == (self.type == "counter"), f"{self.name}: its name")
         if self.type == "histogram":
             self.check_histogram()
+
+
+def ask(path, request=b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+    """(status line, body) of the socket's answer."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(path)
+        s.sendall(request)
+        data = b""
+        while part := s.recv(65536):
+            data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    if head:
+        need(f"Content-Length: {len(body)}".encode() in head, f"{head} {len(body)}")
+    return head.split(b"\r\n")[0].decode(), body.decode()
 
 
 def read_labels(text):

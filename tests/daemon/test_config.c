@@ -56,10 +56,10 @@ Test(config, values_arrive)
                  0, "%s", why.text);
     cr_assert_eq(c.workers, 3);
     cr_assert_eq(config_socket_mode(&c), 0600);
-    cr_assert_str_eq(c.verify_store, "never");
-    cr_assert_eq(config_budget(&c, "digit"), 5000);
-    cr_assert_eq(config_budget(&c, "f\xc3\xbcnf"), 7);
-    cr_assert_eq(config_budget(&c, "other"), 1000000);
+    cr_assert_str_eq(c.stores[0].verify, "never");
+    cr_assert_eq(config_budget(&c, &c.stores[0], "digit"), 5000);
+    cr_assert_eq(config_budget(&c, &c.stores[0], "f\xc3\xbcnf"), 7);
+    cr_assert_eq(config_budget(&c, &c.stores[0], "other"), 1000000);
 }
 
 /* Files from before there were three ways. */
@@ -78,7 +78,7 @@ Test(config, verify_store_was_a_boolean)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         cr_assert_eq(load(cases[i].text, &c), 0, "%s: %s", cases[i].text, why.text);
-        cr_assert_str_eq(c.verify_store, cases[i].word, "%s", cases[i].text);
+        cr_assert_str_eq(c.stores[0].verify, cases[i].word, "%s", cases[i].text);
     }
     expect_refusal("{\"log_level\": true}", "log_level", "\"warning\"");
 }
@@ -171,17 +171,97 @@ Test(config, what_is_printed_reads_back)
     json_t *json;
     char *text;
 
-    cr_assert_eq(load("{\"workers\": 9, \"task_budgets\": {\"a\": 5}, \"kernels\": \"ref\",\n"
-                      " \"access_infer\": [\"uid:5\"], \"uid_inflight_limit\": 4,\n"
-                      " \"uid_limits\": {\"7\": {\"uid_connections_limit\": 9}}}",
-                      &c),
-                 0);
+    cr_assert_eq(
+        load("{\"workers\": 9, \"task_budgets\": {\"a\": 5}, \"kernels\": \"ref\",\n"
+             " \"access_infer\": [\"uid:5\"], \"uid_inflight_limit\": 4,\n"
+             " \"uid_limits\": {\"7\": {\"uid_connections_limit\": 9}},\n"
+             " \"stores\": {\"x\": {\"store_path\": \"/x\", \"task_budgets\": {\"b\": 2}}}}",
+             &c),
+        0);
     json = config_to_json(&c);
     text = json_dumps(json, 0);
     cr_assert_eq(load(text, &again), 0, "%s", why.text);
     cr_assert_arr_eq(&c, &again, sizeof c);
     free(text);
     json_decref(json);
+}
+
+/* What a store does not state is as for the default one, but for the budgets of tasks. */
+Test(config, stores_beside_the_default_one)
+{
+    static struct config c;
+
+    cr_assert_eq(
+        load("{\"stores\": {\"b\": {\"store_path\": \"/b\", \"task_budgets\": {\"t\": 7}},\n"
+             "  \"a-1._\": {\"store_path\": \"/a\", \"verify_store\": \"never\",\n"
+             "             \"default_budget_bytes\": 0}},\n"
+             " \"store_name\": \"main\", \"verify_store\": \"load\",\n"
+             " \"default_budget_bytes\": 5, \"task_budgets\": {\"t\": 6, \"u\": 8}}",
+             &c),
+        0, "%s", why.text);
+    cr_assert_eq(c.n_stores, 3);
+    cr_assert_str_eq(c.stores[0].name, "main");
+    cr_assert_str_eq(c.stores[1].name, "b");
+    cr_assert_str_eq(c.stores[1].path, "/b");
+    cr_assert_str_eq(c.stores[1].verify, "load");
+    cr_assert_str_eq(c.stores[2].name, "a-1._");
+    cr_assert_str_eq(c.stores[2].verify, "never");
+    cr_assert_eq(config_budget(&c, &c.stores[0], "t"), 6);
+    cr_assert_eq(config_budget(&c, &c.stores[0], "u"), 8);
+    cr_assert_eq(config_budget(&c, &c.stores[1], "t"), 7);
+    cr_assert_eq(config_budget(&c, &c.stores[1], "u"), 5);
+    cr_assert_eq(config_budget(&c, &c.stores[2], "t"), 0);
+}
+
+Test(config, wrong_stores)
+{
+    static struct config c;
+    char text[4096], *at = text;
+
+    expect_refusal("{\"stores\": []}", "stores", "object");
+    expect_refusal("{\"stores\": {\"a\": \"/a\"}}", "stores.a", "object");
+    expect_refusal("{\"stores\": {\"a\": {}}}", "stores.a", "store_path");
+    expect_refusal("{\"stores\": {\"a\": {\"store_path\": \"\"}}}", "stores.a.store_path", "1023");
+    expect_refusal("{\"stores\": {\"a\": {\"path\": \"/a\"}}}", "stores.a.path", "unknown key");
+    expect_refusal("{\"stores\": {\"a/b\": {\"store_path\": \"/a\"}}}", "stores", "letters");
+    expect_refusal("{\"stores\": {\"\": {\"store_path\": \"/a\"}}}", "stores", "letters");
+    expect_refusal("{\"stores\": {\"a\": {\"store_path\": \"/a\", \"verify_store\": \"x\"}}}",
+                   "stores.a.verify_store", "\"load\"");
+    expect_refusal("{\"stores\": {\"a\": {\"store_path\": \"/a\", \"task_budgets\": {\"t\": 0}}}}",
+                   "stores.a.task_budgets.t", "found 0");
+    expect_refusal("{\"stores\": {\"default\": {\"store_path\": \"/a\"}}}", "\"default\"",
+                   "store_name");
+    expect_refusal("{\"store_name\": \"a b\"}", "store_name", "letters");
+    expect_refusal("{\"store_name\": \"\"}", "store_name", "1 to 64");
+    expect_refusal("{\"memory_limit_bytes\": 10, \"stores\": {\"a\": {\"store_path\": \"/a\",\n"
+                   " \"default_budget_bytes\": 11}}}",
+                   "\"a\" (11)", "(10)");
+    at += sprintf(at, "{\"stores\": {");
+    for (int i = 0; i < CONFIG_STORES_MAX; i++) /* one more than there is room for */
+        at += sprintf(at, "%s\"s%d\": {\"store_path\": \"/s\"}", i ? "," : "", i);
+    sprintf(at, "}}");
+    expect_refusal(text, "stores", "at most 15");
+    *strstr(text, ",\"s15\"") = 0;
+    strcat(text, "}}");
+    cr_assert_eq(load(text, &c), 0, "%s", why.text);
+    cr_assert_eq(c.n_stores, CONFIG_STORES_MAX);
+}
+
+/* The limit is for all stores together. */
+Test(config, budgets_have_a_limit)
+{
+    static struct config c;
+    static char text[VN_TASKS_MAX * 16 + 256];
+    char *at =
+        text + sprintf(text, "{\"stores\": {\"a\": {\"store_path\": \"/a\", \"task_budgets\": "
+                             "{\"x\": 1}}}, \"task_budgets\": {");
+
+    for (int i = 0; i < VN_TASKS_MAX - 1; i++)
+        at += sprintf(at, "%s\"t%d\": 9", i ? "," : "", i);
+    strcpy(at, "}}");
+    cr_assert_eq(load(text, &c), 0, "%s", why.text);
+    strcpy(at, ", \"one more\": 9}}");
+    expect_refusal(text, "stores.a.task_budgets", "at most 256");
 }
 
 Test(config, access_lists)
@@ -266,6 +346,13 @@ static void describe_limits(const struct config_key *k, char *text, size_t size)
     case CONFIG_TEXT:
         snprintf(text, size, "%llu to %llu bytes", (unsigned long long)k->min,
                  (unsigned long long)k->max);
+        return;
+    case CONFIG_NAME:
+        snprintf(text, size, "1 to %llu letters, digits, '.', '_' and '-'",
+                 (unsigned long long)k->max);
+        return;
+    case CONFIG_STORES:
+        snprintf(text, size, "0 to %llu stores", (unsigned long long)k->max);
         return;
     case CONFIG_NUMBER:
     case CONFIG_BUDGETS:

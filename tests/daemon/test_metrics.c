@@ -57,7 +57,7 @@ Test(metrics, sent_is_timed_from_the_end_and_from_arrival)
 
     cr_assert_eq(metrics_serve(&m, &n), 0);
     run = count(&m, "a", 0, 2, 5);
-    metrics_sent(&m, &run, 2700);
+    metrics_sent(&run, 2700);
     cr_assert_eq(m.tasks[0].times[METRICS_SEND].sum_ns, 700);
     cr_assert_eq(m.tasks[0].times[METRICS_TOTAL].sum_ns, 1700);
     metrics_deinit(&m);
@@ -71,21 +71,21 @@ Test(metrics, the_table_follows_the_network)
 
     cr_assert_eq(metrics_serve(&m, &n), 0);
     old = count(&m, "b", 1, 2, 5);
-    cr_assert(old.counted);
+    cr_assert(old.metrics);
     n = network("cb", 2); /* b stays, c is new, a goes */
     cr_assert_eq(metrics_serve(&m, &n), 0);
     cr_assert_str_eq(m.tasks[0].name, "c");
     cr_assert_eq(m.tasks[0].runs, 0);
     cr_assert_eq(m.tasks[1].runs, 1);
-    metrics_sent(&m, &old, 9000); /* of the table before: not timed, and nothing is broken */
+    metrics_sent(&old, 9000); /* of the table before: not timed, and nothing is broken */
     cr_assert_eq(m.tasks[1].times[METRICS_SEND].sum_ns, 0);
-    cr_assert(!count(&m, "a", 0, 2, 5).counted, "a run of a task that is gone");
-    cr_assert(count(&m, "b", 0, 2, 5).counted, "a run of the store before, under another index");
+    cr_assert(!count(&m, "a", 0, 2, 5).metrics, "a run of a task that is gone");
+    cr_assert(count(&m, "b", 0, 2, 5).metrics, "a run of the store before, under another index");
     cr_assert_eq(m.tasks[1].runs, 2);
     n = network("b", 3);
     cr_assert_eq(metrics_serve(&m, &n), 0);
     cr_assert_eq(m.tasks[0].runs, 0, "levels of other blocks do not add up");
-    cr_assert(!count(&m, "b", 0, 2, 5).counted);
+    cr_assert(!count(&m, "b", 0, 2, 5).metrics);
     metrics_deinit(&m);
 }
 
@@ -105,7 +105,7 @@ Test(metrics, counting_costs_little)
         for (uint32_t i = 0; i < N; i++) {
             struct metrics_run run = count(&m, "b", 1, 32, 300000);
 
-            metrics_sent(&m, &run, vn_now_ns());
+            metrics_sent(&run, vn_now_ns());
         }
         took = (vn_now_ns() - start) / N;
         best = took < best ? took : best;

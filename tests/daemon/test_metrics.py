@@ -10,25 +10,10 @@ import time
 
 from harness import (Daemon, check, counters, fails_to_start, folder, image, infer, main, pb, store,
                      until)
-from prometheus import Wrong, parse
+from prometheus import Wrong, ask, parse
 
 EVENTS = ("requests_received", "connections_accepted", "connections_refused", "slow_readers_cut",
           "slow_writers_cut")
-
-
-def ask(path, request=b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
-    """(status line, body) of the socket's answer."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(60)
-        s.connect(path)
-        s.sendall(request)
-        data = b""
-        while part := s.recv(65536):
-            data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    if head:
-        check(f"Content-Length: {len(body)}".encode() in head, f"{head} {len(body)}")
-    return head.split(b"\r\n")[0].decode(), body.decode()
 
 
 def scrape(d):
@@ -144,10 +129,12 @@ def test_reload_keeps_what_it_can():
         d.metrics = os.path.join(folder("metrics"), "r")
         c.call(infer=infer("garment", image(28, 28)))
         m = replace("small", "other")
-        check(("store", "other") in list(m["virtualnetd_info"].samples)[0][1], "store's name")
+        names = list(m["virtualnetd_store_info"].samples)[0][1]
+        check(names == (("network", "other"), ("store", "default")), str(names))
         check(m["virtualnetd_runs_total"].value(task="garment") == 1, "begun anew")
         runs = replace("large")["virtualnetd_runs_total"].samples
-        check(runs == {("virtualnetd_runs_total", (("task", "big"),)): 0}, str(runs))
+        labels = (("store", "default"), ("task", "big"))
+        check(runs == {("virtualnetd_runs_total", labels): 0}, str(runs))
 
 
 def test_file_is_replaced():

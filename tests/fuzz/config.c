@@ -17,7 +17,7 @@ static void read_back(const struct config *c)
     must(!config_load(path, &why, &again));
     must(!memcmp(c->task_budgets, again.task_budgets,
                  c->n_task_budgets * sizeof c->task_budgets[0]));
-    must(again.workers == c->workers && !strcmp(again.store_path, c->store_path));
+    must(again.workers == c->workers && !strcmp(again.stores[0].path, c->stores[0].path));
     close(fd);
     free(text);
     json_decref(json);

@@ -21,7 +21,7 @@ static void load(void)
     config_defaults(&config);
     must(!config_set(&config, "store_path", FUZZ_STORE, &why));
     must(!config_set(&config, "kernels", "ref", &why));
-    must(!model_load(&config, 0, &why, &model));
+    must(!model_load(&config, &config.stores[0], 0, &why, &model));
 }
 
 static void check_prepared(const struct job *j)

@@ -27,6 +27,7 @@ from .errors import (
     StoreDamaged,
     Superseded,
     Timeout,
+    UnknownStore,
     UnknownTask,
     VirtualnetError,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Superseded",
     "Task",
     "Timeout",
+    "UnknownStore",
     "UnknownTask",
     "VirtualnetError",
     "default_socket",

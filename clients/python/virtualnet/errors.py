@@ -44,6 +44,10 @@ class UnknownTask(Refused):
     """The store has no such task; the message lists what there is."""
 
 
+class UnknownStore(Refused):
+    """There is no store of this name, or its file could not be loaded."""
+
+
 class BadImage(Refused):
     """Format, size, stride and data of the image do not fit each other."""
 
@@ -120,6 +124,7 @@ _CLASSES: dict[int, type[Refused]] = {
     _pb.SHUTTING_DOWN: ShuttingDown,
     _pb.STORE_DAMAGED: StoreDamaged,
     _pb.SUPERSEDED: Superseded,
+    _pb.UNKNOWN_STORE: UnknownStore,
 }
 for _code, _class in _CLASSES.items():
     _class.code = _pb.Code.Name(_code)
