@@ -19,6 +19,7 @@ struct question {
     const char *store;                       /* describe, reload; NULL: the default one */
     const char *task;                        /* describe; NULL: all */
     uint32_t timeout_ms;
+    bool all; /* reload */
 };
 
 /* Who is told: a callback, or a synchronous call that waits. */
@@ -233,6 +234,7 @@ static int ask(struct vn_client *c, const struct question *q, const struct asker
     case VIRTUALNET__REQUEST__CALL_RELOAD:
         if (q->store)
             reload.store = (char *)q->store;
+        reload.all = q->all;
         message.reload = &reload;
         break;
     default:
@@ -270,7 +272,7 @@ static int ask_and_wait(struct vn_client *c, const struct question *q,
 int vn_client_infer(struct vn_client *c, const struct vn_client_request *request,
                     uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, NULL, timeout_ms, false};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -278,7 +280,7 @@ int vn_client_infer(struct vn_client *c, const struct vn_client_request *request
 int vn_client_plan(struct vn_client *c, const struct vn_client_request *request,
                    uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, NULL, timeout_ms, false};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -286,7 +288,7 @@ int vn_client_plan(struct vn_client *c, const struct vn_client_request *request,
 int vn_client_describe_store(struct vn_client *c, const char *store, const char *task,
                              uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, store, task, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, store, task, timeout_ms, false};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -299,7 +301,7 @@ int vn_client_describe(struct vn_client *c, const char *task, uint32_t timeout_m
 
 int vn_client_status(struct vn_client *c, uint32_t timeout_ms, struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, NULL, timeout_ms, false};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -307,7 +309,15 @@ int vn_client_status(struct vn_client *c, uint32_t timeout_ms, struct vn_client_
 int vn_client_reload_store(struct vn_client *c, const char *store, uint32_t timeout_ms,
                            struct vn_client_reply **ret_reply)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, store, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, store, NULL, timeout_ms, false};
+
+    return ask_and_wait(c, &q, ret_reply);
+}
+
+int vn_client_reload_all(struct vn_client *c, uint32_t timeout_ms,
+                         struct vn_client_reply **ret_reply)
+{
+    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, NULL, NULL, timeout_ms, true};
 
     return ask_and_wait(c, &q, ret_reply);
 }
@@ -321,7 +331,7 @@ int vn_client_infer_start(struct vn_client *c, const struct vn_client_request *r
                           uint32_t timeout_ms, vn_client_callback *callback, void *userdata,
                           uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_INFER, request, NULL, NULL, timeout_ms, false};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -330,7 +340,7 @@ int vn_client_plan_start(struct vn_client *c, const struct vn_client_request *re
                          uint32_t timeout_ms, vn_client_callback *callback, void *userdata,
                          uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_PLAN, request, NULL, NULL, timeout_ms, false};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -339,7 +349,7 @@ int vn_client_describe_store_start(struct vn_client *c, const char *store, const
                                    uint32_t timeout_ms, vn_client_callback *callback,
                                    void *userdata, uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, store, task, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_DESCRIBE, NULL, store, task, timeout_ms, false};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -353,7 +363,7 @@ int vn_client_describe_start(struct vn_client *c, const char *task, uint32_t tim
 int vn_client_status_start(struct vn_client *c, uint32_t timeout_ms, vn_client_callback *callback,
                            void *userdata, uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_STATUS, NULL, NULL, NULL, timeout_ms, false};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }
@@ -361,7 +371,15 @@ int vn_client_status_start(struct vn_client *c, uint32_t timeout_ms, vn_client_c
 int vn_client_reload_store_start(struct vn_client *c, const char *store, uint32_t timeout_ms,
                                  vn_client_callback *callback, void *userdata, uint64_t *ret_id)
 {
-    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, store, NULL, timeout_ms};
+    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, store, NULL, timeout_ms, false};
+
+    return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
+}
+
+int vn_client_reload_all_start(struct vn_client *c, uint32_t timeout_ms,
+                               vn_client_callback *callback, void *userdata, uint64_t *ret_id)
+{
+    struct question q = {VIRTUALNET__REQUEST__CALL_RELOAD, NULL, NULL, NULL, timeout_ms, true};
 
     return ask(c, &q, &(struct asker){callback, userdata, NULL}, ret_id);
 }

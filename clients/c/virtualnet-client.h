@@ -377,6 +377,11 @@ int vn_client_describe_store(struct vn_client *client, const char *store, const 
 int vn_client_reload_store(struct vn_client *client, const char *store, uint32_t timeout_ms,
                            struct vn_client_reply **ret_reply);
 
+/* Loads the files of all stores again, one after the other; refused when one of them fails, with
+ * the others switched. */
+int vn_client_reload_all(struct vn_client *client, uint32_t timeout_ms,
+                         struct vn_client_reply **ret_reply);
+
 /* ---- event loops ----------------------------------------------------------------------------- */
 
 /* Called once per started call, from vn_client_dispatch, a synchronous call, vn_client_cancel,
@@ -405,6 +410,8 @@ int vn_client_describe_store_start(struct vn_client *client, const char *store, 
                                    void *userdata, uint64_t *ret_id);
 int vn_client_reload_store_start(struct vn_client *client, const char *store, uint32_t timeout_ms,
                                  vn_client_callback *callback, void *userdata, uint64_t *ret_id);
+int vn_client_reload_all_start(struct vn_client *client, uint32_t timeout_ms,
+                               vn_client_callback *callback, void *userdata, uint64_t *ret_id);
 
 /* Ends an open call now, with -ECANCELED. The daemon is told with the next dispatch, so that it
  * does not work for nobody; what it still answers is dropped. -ENOENT: no such call is open. */

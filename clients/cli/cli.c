@@ -104,6 +104,9 @@ static void print_advice(const struct vn_client_error *e)
     case VN_CLIENT_E_UNKNOWN_TASK:
         fprintf(stderr, "  'virtualnet describe' lists the tasks; --task chooses one.\n");
         break;
+    case VN_CLIENT_E_UNKNOWN_STORE:
+        fprintf(stderr, "  'virtualnet status' lists the stores; --store chooses one.\n");
+        break;
     case VN_CLIENT_E_BUDGET_TOO_SMALL: /* rounded up: the advice must be enough */
         fprintf(stderr, "  Give --budget %juKiB or more.\n",
                 (uintmax_t)(e->needed_bytes / 1024 + (e->needed_bytes % 1024 != 0)));

@@ -42,7 +42,9 @@ static void print_plan(const struct vn_client_answer *a, const struct vn_client_
 {
     char path[VN_CLI_PATH_TEXT], budget[VN_CLI_BUDGET_TEXT];
 
-    printf("task        ");
+    printf("store       ");
+    vn_cli_text(a->store, 0);
+    printf("\ntask        ");
     vn_cli_text(a->task, 0);
     printf("\npath        %s\ndecided by  ", vn_cli_path(a->levels, a->n_levels, path));
     vn_cli_text(a->decided_by, 0);

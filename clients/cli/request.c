@@ -58,6 +58,9 @@ bool vn_cli_request_option(const char *name, int option, const char *value,
     case 't':
         r->request.task = value;
         return true;
+    case 'o':
+        r->request.store = value;
+        return true;
     case 'u':
         r->request.uniform = 1;
         return true;
@@ -100,7 +103,8 @@ int vn_cli_request_describe(const char *name, struct vn_client *client, struct v
 
     if (r->description)
         return 0;
-    if (vn_client_describe(client, r->request.task, r->common.timeout_ms, &r->description))
+    if (vn_client_describe_store(client, r->request.store, r->request.task, r->common.timeout_ms,
+                                 &r->description))
         return vn_cli_failed(&r->common, NULL, vn_client_last_error(client));
     d = r->description->description;
     if (d->n_tasks > 1)

@@ -19,12 +19,14 @@ struct vn_cli_request {
 };
 
 #define VN_CLI_REQUEST_OPTIONS                                                                     \
-    {"task", required_argument, NULL, 't'}, {"budget", required_argument, NULL, 'b'},              \
-        {"thrift", required_argument, NULL, 'x'}, {"level", required_argument, NULL, 'l'},         \
-        {"path", required_argument, NULL, 'p'}, {"uniform", no_argument, NULL, 'u'},               \
-        {"accuracy", required_argument, NULL, 'a'}, VN_CLI_COMMON_OPTIONS
+    {"task", required_argument, NULL, 't'}, {"store", required_argument, NULL, 'o'},               \
+        {"budget", required_argument, NULL, 'b'}, {"thrift", required_argument, NULL, 'x'},        \
+        {"level", required_argument, NULL, 'l'}, {"path", required_argument, NULL, 'p'},           \
+        {"uniform", no_argument, NULL, 'u'}, {"accuracy", required_argument, NULL, 'a'},           \
+        VN_CLI_COMMON_OPTIONS
 #define VN_CLI_REQUEST_HELP                                                                        \
     "  --task NAME      which question is asked; may be left out when there is one\n"              \
+    "  --store NAME     which store is asked, where several are served\n"                          \
     "  --budget SIZE    most memory the run may need (65536, 64KiB, 1.5MiB);\n"                    \
     "                   default: the daemon's for the task\n"                                      \
     "  --thrift X       0 .. 1: how much to save below the budget on easy images\n"                \

@@ -54,12 +54,17 @@ struct top_task top_task(const struct top_view *v, size_t index)
     for (size_t i = 0; same_life(v) && i < v->before->n_tasks; i++) {
         const struct vn_client_task_status *b = &v->before->tasks[i];
 
-        if (!strcmp(b->name, t.now->name) && b->n_blocks == t.now->n_blocks &&
-            b->runs <= t.now->runs)
+        if (!strcmp(b->name, t.now->name) && !strcmp(b->store, t.now->store) &&
+            b->n_blocks == t.now->n_blocks && b->runs <= t.now->runs)
             t.before = b;
     }
     t.runs = t.now->runs - (t.before ? t.before->runs : 0);
     return t;
+}
+
+bool top_shows(const struct top_view *v, size_t index)
+{
+    return !v->store || !strcmp(v->store, v->now->tasks[index].store);
 }
 
 double top_level(const struct top_task *t, size_t block)
@@ -209,11 +214,12 @@ static bool terminal_wait(const struct terminal *t, uint32_t ms)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-enum { ONCE = 256, INTERVAL };
+enum { ONCE = 256, INTERVAL, STORE };
 
 static const struct option options[] = {
     {"once", no_argument, NULL, ONCE},
     {"interval", required_argument, NULL, INTERVAL},
+    {"store", required_argument, NULL, STORE},
     VN_CLI_COMMON_OPTIONS,
     {0},
 };
@@ -222,6 +228,7 @@ struct top {
     struct vn_cli_common common;
     bool once;
     uint32_t interval_ms;
+    const char *store; /* NULL: all */
     struct terminal terminal;
     struct vn_client *client;                     /* owned, or NULL: not connected */
     struct vn_client_reply *before, *now;         /* owned, or NULL */
@@ -273,6 +280,7 @@ static int show(const struct top *t)
         .before = t->before ? t->before->status : NULL,
         .now = t->now->status,
         .trouble = t->trouble[0] ? t->trouble : NULL,
+        .store = t->store,
     };
 
     if (t->common.json)
@@ -308,6 +316,8 @@ static int top(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         if (option == ONCE)
             t.once = true;
+        else if (option == STORE)
+            t.store = optarg;
         else if (option == INTERVAL && vn_cli_u32(optarg, 100, 3600000, &t.interval_ms))
             continue;
         else if (option == INTERVAL)
@@ -340,7 +350,8 @@ const struct vn_command vn_command_top = {
         "\n"
         "options:\n"
         "  --interval MS    time between readings (1000)\n"
-        "  --once           two readings, then the end\n" VN_CLI_COMMON_HELP
+        "  --once           two readings, then the end\n"
+        "  --store NAME     the tasks of this store alone\n" VN_CLI_COMMON_HELP
         "                   (a line for each reading)\n"
         "\n"
         "examples:\n"

@@ -9,6 +9,7 @@
 struct top_view {
     const struct vn_client_status *before, *now;
     const char *trouble; /* why there is no newer reading, or NULL */
+    const char *store;   /* whose tasks are shown; NULL: of all */
 };
 
 /* Seconds between the readings, never 0. */
@@ -25,6 +26,9 @@ struct top_task {
 };
 
 struct top_task top_task(const struct top_view *v, size_t index);
+
+/* Whether the task is one of those that are shown. */
+bool top_shows(const struct top_view *v, size_t index);
 
 /* Mean level of a block; of all runs ever when there were none between the readings, and negative
  * when there were none at all. */

@@ -35,10 +35,10 @@ static json_t *json_of_task(const struct top_view *v, size_t index)
 {
     struct top_task t = top_task(v, index);
 
-    return json_pack("{s:o, s:I, s:f, s:I, s:o, s:o, s:o, s:o, s:o}", "name",
-                     vn_cli_json_text(t.now->name), "runs", (json_int_t)t.now->runs,
-                     "runs_per_second", (double)t.runs / top_seconds(v), "default_budget_bytes",
-                     (json_int_t)t.now->default_budget_bytes, "p50_ms",
+    return json_pack("{s:o, s:o, s:I, s:f, s:I, s:o, s:o, s:o, s:o, s:o}", "name",
+                     vn_cli_json_text(t.now->name), "store", vn_cli_json_text(t.now->store), "runs",
+                     (json_int_t)t.now->runs, "runs_per_second", (double)t.runs / top_seconds(v),
+                     "default_budget_bytes", (json_int_t)t.now->default_budget_bytes, "p50_ms",
                      milliseconds(top_quantile(v, &t, "total", 0.5)), "p90_ms",
                      milliseconds(top_quantile(v, &t, "total", 0.9)), "p99_ms",
                      milliseconds(top_quantile(v, &t, "total", 0.99)), "mean_ms",
@@ -62,7 +62,8 @@ json_t *top_json(const struct top_view *v)
     json_t *tasks = json_array();
 
     for (size_t i = 0; i < s->n_tasks; i++)
-        json_array_append_new(tasks, json_of_task(v, i));
+        if (top_shows(v, i))
+            json_array_append_new(tasks, json_of_task(v, i));
     return json_pack(
         "{s:o, s:o, s:I, s:f, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
         "s:I, s:o}",

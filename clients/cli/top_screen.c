@@ -7,7 +7,7 @@
 #include "clients/cli/top.h"
 
 #define BAR 24    /* columns of a bar that lies */
-#define NAME 16   /* columns of a task's name */
+#define NAME 16   /* columns of a task's name, at least */
 #define INDENT 11 /* of what has no title */
 
 struct screen {
@@ -16,6 +16,7 @@ struct screen {
     unsigned columns;
     bool utf8;
     const char *end;
+    int name; /* columns of a task's name */
 };
 
 /* Names come from elsewhere. */
@@ -70,11 +71,11 @@ static void bar(const struct screen *s, double share)
 }
 
 /* A bar that stands, one column: level 0 is the lowest, so that there is one. */
-static void level_bar(const struct screen *s, double level)
+static void level_bar(const struct screen *s, double level, uint32_t groups)
 {
     static const char *const bars[] = {"\u2581", "\u2582", "\u2583", "\u2584",
                                        "\u2585", "\u2586", "\u2587", "\u2588"};
-    double share = s->v->now->groups ? level / s->v->now->groups : 0;
+    double share = groups ? level / groups : 0;
 
     share = share > 1 ? 1 : share;
     if (level < 0)
@@ -100,6 +101,12 @@ static void show_head(const struct screen *s)
             (unsigned long long)(up / 60 % 60), (unsigned long long)(up % 60));
     if (now->parts_damaged)
         fprintf(s->to, ", %u parts of the store are DAMAGED", now->parts_damaged);
+    for (size_t i = 0; i < now->n_stores; i++) {
+        if (now->stores[i].loaded)
+            continue;
+        fputs(", NOT LOADED: store ", s->to);
+        text(s, now->stores[i].name, 0);
+    }
     end(s);
     if (s->v->trouble) {
         fputs("NO NEW READING: ", s->to);
@@ -194,19 +201,46 @@ static void show_phases(const struct screen *s, const struct top_task *t)
     }
 }
 
+/* From a daemon that knows of one store only, the task does not say it. */
+static uint32_t groups_of(const struct screen *s, const struct top_task *t)
+{
+    return t->now->groups ? t->now->groups : s->v->now->groups;
+}
+
 static void show_levels(const struct screen *s, const struct top_task *t)
 {
     double sum = 0;
 
-    fprintf(s->to, "  %-*s ", NAME, "");
+    fprintf(s->to, "  %-*s ", s->name, "");
     for (size_t b = 0; b < t->now->n_blocks; b++) {
-        level_bar(s, top_level(t, b));
+        level_bar(s, top_level(t, b), groups_of(s, t));
         sum += top_level(t, b);
     }
     if (t->now->runs && t->now->n_blocks)
-        fprintf(s->to, " level %.1f of %u", sum / (double)t->now->n_blocks, s->v->now->groups);
+        fprintf(s->to, " level %.1f of %u", sum / (double)t->now->n_blocks, groups_of(s, t));
     show_phases(s, t);
     end(s);
+}
+
+/* "store/task" where there are several stores. */
+static int task_width(const struct vn_client_status *now, size_t index)
+{
+    const struct vn_client_task_status *t = &now->tasks[index];
+
+    return vn_cli_width(t->name) + (now->n_stores > 1 ? vn_cli_width(t->store) + 1 : 0);
+}
+
+static void show_name(const struct screen *s, size_t index)
+{
+    const struct vn_client_status *now = s->v->now;
+    int n = task_width(now, index);
+
+    if (now->n_stores > 1) {
+        text(s, now->tasks[index].store, 0);
+        fputc('/', s->to);
+    }
+    text(s, now->tasks[index].name, 0);
+    fprintf(s->to, "%*s", n < s->name ? s->name - n : 0, "");
 }
 
 static void show_task(const struct screen *s, size_t index)
@@ -215,7 +249,7 @@ static void show_task(const struct screen *s, size_t index)
     char p50[16], p90[16], p99[16], budget[VN_BYTES_TEXT];
 
     fputs("  ", s->to);
-    text(s, t.now->name, NAME);
+    show_name(s, index);
     fprintf(s->to, " %10.1f %10s %10s %10s %12s", (double)t.runs / top_seconds(s->v),
             duration(top_quantile(s->v, &t, "total", 0.5), p50),
             duration(top_quantile(s->v, &t, "total", 0.9), p90),
@@ -228,15 +262,20 @@ static void show_task(const struct screen *s, size_t index)
 
 void top_screen(FILE *to, const struct top_view *v, unsigned columns, bool utf8, const char *line)
 {
-    const struct screen s = {to, v, columns, utf8, line};
+    struct screen s = {to, v, columns, utf8, line, NAME};
 
+    for (size_t i = 0; i < v->now->n_tasks; i++)
+        if (top_shows(v, i) && task_width(v->now, i) > s.name)
+            s.name = task_width(v->now, i);
     show_head(&s);
     show_requests(&s);
     show_memory(&s);
     end(&s);
-    fprintf(to, "  %-*s %10s %10s %10s %10s %12s", NAME, "task", "runs/s", "median", "90 %", "99 %",
+    fprintf(to, "  %-*s %10s %10s %10s %10s %12s", s.name,
+            v->now->n_stores > 1 ? "store/task" : "task", "runs/s", "median", "90 %", "99 %",
             "budget");
     end(&s);
     for (size_t i = 0; i < v->now->n_tasks; i++)
-        show_task(&s, i);
+        if (top_shows(v, i))
+            show_task(&s, i);
 }

@@ -268,6 +268,7 @@ Test(client, a_description_is_complete)
     Virtualnet__Measured measured = VIRTUALNET__MEASURED__INIT, *rows[] = {&measured, &measured};
     Virtualnet__Bytes bytes = VIRTUALNET__BYTES__INIT;
     Virtualnet__Task a = VIRTUALNET__TASK__INIT, b = VIRTUALNET__TASK__INIT, *tasks[] = {&a, &b};
+    Virtualnet__Store gone = VIRTUALNET__STORE__INIT, here = gone, *stores[] = {&gone, &here};
     Virtualnet__DescribeResponse d = VIRTUALNET__DESCRIBE_RESPONSE__INIT;
     Virtualnet__Response response = VIRTUALNET__RESPONSE__INIT;
     char *labels[] = {text("no"), text("yes")};
@@ -285,6 +286,12 @@ Test(client, a_description_is_complete)
     b.largest = &bytes; /* smallest is left out: zeros */
     d.task = tasks;
     d.n_task = 2;
+    here.name = text("here");
+    here.loaded = true;
+    here.task = labels;
+    here.n_task = 2;
+    d.known = stores;
+    d.n_known = 2;
     response.id = 1;
     response.result_case = VIRTUALNET__RESPONSE__RESULT_DESCRIBE;
     response.describe = &d;
@@ -298,6 +305,10 @@ Test(client, a_description_is_complete)
     cr_expect_eq(r->description->tasks[0].measured[0].budget_bytes, 12345);
     cr_expect_eq(r->description->tasks[1].largest.total, 7);
     cr_expect_eq(r->description->tasks[1].smallest.total, 0);
+    cr_assert_eq(r->description->n_stores, 2);
+    cr_expect(!r->description->stores[0].loaded && r->description->stores[1].loaded);
+    cr_expect_str_eq(r->description->stores[1].name, "here");
+    cr_expect_str_eq(r->description->stores[1].tasks[1], "yes");
     vn_client_reply_free(r);
 }
 
@@ -374,6 +385,7 @@ Test(client, a_request_says_what_was_wished)
     request.stream = "front";
     request.replace = 1;
     request.deadline_at_ns = 12345;
+    request.store = "signs";
     cr_assert_eq(vn_client_plan_start(p.client, &request, 500, NULL, NULL, &id), 0);
     cr_assert_eq(vn_client_dispatch(p.client), 0);
     r = receive(&p);
@@ -383,6 +395,21 @@ Test(client, a_request_says_what_was_wished)
     cr_expect_str_eq(r->plan->stream, "front");
     cr_expect(r->plan->replace);
     cr_expect_eq(r->plan->deadline_at_ns, 12345);
+    cr_expect_str_eq(r->plan->store, "signs");
+    virtualnet__request__free_unpacked(r, NULL);
+
+    cr_assert_eq(vn_client_reload_store_start(p.client, "signs", 0, NULL, NULL, &id), 0);
+    cr_assert_eq(vn_client_reload_all_start(p.client, 0, NULL, NULL, &id), 0);
+    cr_assert_eq(vn_client_describe_store_start(p.client, "signs", "t", 0, NULL, NULL, &id), 0);
+    cr_assert_eq(vn_client_dispatch(p.client), 0);
+    r = receive(&p);
+    cr_expect(!strcmp(r->reload->store, "signs") && !r->reload->all);
+    virtualnet__request__free_unpacked(r, NULL);
+    r = receive(&p);
+    cr_expect(!strcmp(r->reload->store, "") && r->reload->all);
+    virtualnet__request__free_unpacked(r, NULL);
+    r = receive(&p);
+    cr_expect(!strcmp(r->describe->store, "signs") && !strcmp(r->describe->task, "t"));
     virtualnet__request__free_unpacked(r, NULL);
 }
 

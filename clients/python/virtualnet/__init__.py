@@ -32,7 +32,20 @@ from .errors import (
     VirtualnetError,
 )
 from .stream import Stream
-from .types import Answer, Bytes, Description, Label, Measured, Reloaded, Status, Task
+from .types import (
+    Answer,
+    Bytes,
+    Description,
+    Label,
+    Measured,
+    Reloaded,
+    Status,
+    Store,
+    StoreStatus,
+    Task,
+    TaskStatus,
+    Times,
+)
 
 __version__ = "0.1.0"
 
@@ -60,11 +73,15 @@ __all__ = [
     "Reloaded",
     "ShuttingDown",
     "StoreDamaged",
-    "Stream",
     "Status",
+    "Store",
+    "StoreStatus",
+    "Stream",
     "Superseded",
     "Task",
+    "TaskStatus",
     "Timeout",
+    "Times",
     "UnknownStore",
     "UnknownTask",
     "VirtualnetError",

@@ -47,10 +47,12 @@ def wishes_message(
     uniform: bool,
     top_k: int = 0,
     control: bool = False,
+    store: str | None = None,
 ) -> _pb.InferRequest:
     return _pb.InferRequest(
         request_class=_pb.CONTROL if control else _pb.CLASS_UNSPECIFIED,
         task=task or "",
+        store=store or "",
         budget_bytes=budget_bytes,
         thrift=thrift,
         level=path if path is not None else (),
@@ -95,6 +97,7 @@ class Client(Connected):
         uniform: bool = False,
         top_k: int = 1,
         control: bool = False,
+        store: str | None = None,
         timeout: TimeoutLike = "default",
     ) -> types.Answer:
         """What is in the image: uint8, (height, width) gray or (height, width, 3) RGB, any size.
@@ -103,8 +106,9 @@ class Client(Connected):
         need, 0 for the daemon's default. thrift: 0 .. 1, how much to save below the budget on easy
         images. path: one level per block, instead of the agent's choice. uniform: the largest
         uniform level that fits, instead of the agent's choice. top_k: labels in the answer.
-        control: before all bulk requests that wait in the daemon."""
-        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control)
+        control: before all bulk requests that wait in the daemon. store: where the daemon serves
+        several; without it, the default one when it has the task, else the only other that does."""
+        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control, store)
         wishes.image.CopyFrom(image_message(image))
         return types.answer(self._call("infer", wishes, timeout))
 
@@ -120,12 +124,13 @@ class Client(Connected):
         top_k: int = 1,
         ahead: int = 4,
         control: bool = False,
+        store: str | None = None,
         timeout: TimeoutLike = "default",
     ) -> list[types.Answer]:
         """infer for many images, up to `ahead` of them in flight at once; answers in the order of
         the images. `timeout` counts for each image. The first refusal is raised, but one as BUSY
         while others of this call are in flight is tried again, with fewer ahead."""
-        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control)
+        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control, store)
         with self._lock:
             try:
                 return _Pipeline(self, wishes, iter(images), max(1, ahead), timeout).run()
@@ -141,28 +146,46 @@ class Client(Connected):
         thrift: float = 0.0,
         path: Sequence[int] | None = None,
         uniform: bool = False,
+        store: str | None = None,
         timeout: TimeoutLike = "default",
     ) -> types.Answer:
         """What infer would pick and what it would cost, without running it."""
-        wishes = wishes_message(task, budget_bytes, thrift, path, uniform)
+        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, store=store)
         if image is not None:
             wishes.image.CopyFrom(image_message(image))
         return types.answer(self._call("plan", wishes, timeout))
 
     def describe(
-        self, task: str | None = None, *, timeout: TimeoutLike = "default"
+        self,
+        task: str | None = None,
+        *,
+        store: str | None = None,
+        timeout: TimeoutLike = "default",
     ) -> types.Description:
-        """The store's tasks: labels, memory range, measured accuracy. task None: all."""
-        request = _pb.DescribeRequest(task=task or "")
+        """A store's tasks: labels, memory range, measured accuracy; and which stores there are.
+        task None: all. store None: as for infer; without a task, the default one."""
+        request = _pb.DescribeRequest(task=task or "", store=store or "")
         return types.description(self._call("describe", request, timeout))
 
-    def status(self, *, timeout: TimeoutLike = "default") -> types.Status:
-        """Memory promised and used, queue, counters."""
-        return types.status(self._call("status", _pb.StatusRequest(), timeout))
+    def status(
+        self, *, store: str | None = None, timeout: TimeoutLike = "default"
+    ) -> types.Status:
+        """Memory promised and used, queue, counters, and what was counted of tasks: of this store,
+        or of all."""
+        request = _pb.StatusRequest(store=store or "")
+        return types.status(self._call("status", request, timeout))
 
-    def reload(self, *, timeout: TimeoutLike = "default") -> types.Reloaded:
-        """Makes the daemon map its store file again; raises ReloadFailed when it is broken."""
-        return types.reloaded(self._call("reload", _pb.ReloadRequest(), timeout))
+    def reload(
+        self,
+        *,
+        store: str | None = None,
+        all_stores: bool = False,
+        timeout: TimeoutLike = "default",
+    ) -> types.Reloaded:
+        """Makes the daemon load a store's file again: the default one's, or all. Raises
+        ReloadFailed when one is broken; the running store stays."""
+        request = _pb.ReloadRequest(store=store or "", all=all_stores)
+        return types.reloaded(self._call("reload", request, timeout))
 
     def _deadline(self, timeout: TimeoutLike) -> float | None:
         seconds = self.timeout if timeout == "default" else timeout

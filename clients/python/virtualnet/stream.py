@@ -39,10 +39,13 @@ class Stream(Connected):
         uniform: bool = False,
         top_k: int = 1,
         control: bool = False,
+        store: str | None = None,
         socket_path: str | os.PathLike[str] | None = None,
         timeout: float | None = 10.0,
     ) -> None:
-        self._wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control)
+        self._wishes = wishes_message(
+            task, budget_bytes, thrift, path, uniform, top_k, control, store
+        )
         self._wishes.stream = name
         self._wishes.replace = True
         self._flying: list[int] = []

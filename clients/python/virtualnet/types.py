@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from . import virtualnet_pb2 as _pb
 
@@ -41,6 +42,7 @@ class Answer:
     queue_s: float  #: waiting for a worker
     agent_s: float  #: choosing the path
     compute_s: float  #: running it
+    store: str  #: the name of the store that answered
 
     @property
     def label(self) -> str:
@@ -88,7 +90,19 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Store:
+    """One of those that the daemon serves."""
+
+    name: str  #: what requests state
+    loaded: bool  #: False: its file could not be used so far
+    network: str  #: the network's name
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Description:
+    """Of one store, and which stores there are."""
+
     store: str  #: the network's name
     version: str  #: of the daemon
     agent: str
@@ -96,12 +110,58 @@ class Description:
     groups: int
     frame_limit_bytes: int  #: the largest request that the daemon reads
     tasks: dict[str, Task]  #: by name, in the store's order
+    name: str  #: of the store, what requests state
+    stores: dict[str, Store]  #: by name, the default one first
+    memfd_limit_bytes: int  #: the most pixels that a memfd may bring; 0: none is taken
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long a phase of runs took."""
+
+    sum_s: float
+    counts: tuple[int, ...]  #: for each of Status.bucket_s; the last has no bound
+
+
+@dataclass(frozen=True)
+class TaskStatus:
+    """Of answered runs, since the start or since the store has the task."""
+
+    name: str
+    store: str  #: that it belongs to
+    groups: int  #: the highest level
+    default_budget_bytes: int  #: 0: no limit
+    runs: int
+    level_sums: tuple[int, ...]  #: by block, over runs
+    times: dict[str, Times]  #: by phase: "queue", "agent", "compute", "send"; and "total"
+
+    @property
+    def mean_levels(self) -> tuple[float, ...]:
+        """By block; nothing without runs."""
+        return tuple(s / self.runs for s in self.level_sums) if self.runs else ()
+
+
+@dataclass(frozen=True)
+class StoreStatus:
+    name: str  #: what requests state
+    loaded: bool  #: False: its file could not be used so far; the numbers are 0
+    network: str  #: the network's name
+    file_bytes: int
+    parts: int  #: as in Status, of this store alone
+    parts_verified: int
+    parts_damaged: int
+    tasks: int
+    blocks: int
+    groups: int
+    loads: int  #: times its file was loaded
+    failed_loads: int  #: and could not be
+    loaded_since_s: float  #: how long ago the last was that could
 
 
 @dataclass(frozen=True)
 class Status:
     version: str
-    store: str
+    store: str  #: the default one's network
     uptime_s: float
     promised_bytes: int  #: sum over the running requests
     fixed_bytes: int  #: PSS before the first run
@@ -115,16 +175,29 @@ class Status:
     running: int
     workers: int
     connections: int
-    parts: int  #: of the store: the always-needed part and the slices
+    parts: int  #: of all stores: the always-needed parts and the slices
     parts_verified: int  #: of them, compared with their checksums and good
     parts_damaged: int  #: and not good: runs that need one raise StoreDamaged
     counters: dict[str, int]  #: requests by outcome
+    groups: int  #: the highest level of the default store
+    memory_limit_bytes: int  #: of promised_bytes; 0: none
+    bucket_s: tuple[float, ...]  #: upper bounds of the histograms, inclusive
+    tasks: tuple[TaskStatus, ...]  #: the default store's first
+    stores: dict[str, StoreStatus]  #: by name, the default one first
+
+    def task(self, name: str, store: str | None = None) -> TaskStatus:
+        """The one of this name, and of this store when one is named; KeyError."""
+        for t in self.tasks:
+            if t.name == name and store in (None, t.store):
+                return t
+        raise KeyError(name)
 
 
 @dataclass(frozen=True)
 class Reloaded:
-    store: str
+    store: str  #: the network's name
     file_bytes: int
+    name: str  #: of the store
 
 
 def _bytes(m: _pb.Bytes) -> Bytes:
@@ -143,6 +216,7 @@ def answer(m: _pb.InferResponse) -> Answer:
         queue_s=m.queue_ns * _NS,
         agent_s=m.agent_ns * _NS,
         compute_s=m.compute_ns * _NS,
+        store=m.store,
     )
 
 
@@ -174,17 +248,40 @@ def description(m: _pb.DescribeResponse) -> Description:
         groups=m.groups,
         frame_limit_bytes=m.frame_limit_bytes,
         tasks={t.name: _task(t) for t in m.task},
+        name=m.name,
+        stores={s.name: Store(s.name, s.loaded, s.network, tuple(s.task)) for s in m.known},
+        memfd_limit_bytes=m.memfd_limit_bytes,
     )
 
 
+def _same(kind: Any, m: Any) -> dict[str, Any]:
+    """The fields that have the same name and meaning in the dataclass and in the message."""
+    same = kind.__dataclass_fields__.keys() & m.DESCRIPTOR.fields_by_name.keys()
+    return {name: getattr(m, name) for name in same - {"times"}}
+
+
+def _task_status(m: _pb.TaskStatus) -> TaskStatus:
+    return TaskStatus(
+        level_sums=tuple(m.level_sum),
+        times={t.phase: Times(t.sum_ns * _NS, tuple(t.count)) for t in m.times},
+        **_same(TaskStatus, m),
+    )
+
+
+def _store_status(m: _pb.StoreStatus) -> StoreStatus:
+    return StoreStatus(loaded_since_s=m.loaded_since_ns * _NS, **_same(StoreStatus, m))
+
+
 def status(m: _pb.StatusResponse) -> Status:
-    same = Status.__dataclass_fields__.keys() & m.DESCRIPTOR.fields_by_name.keys()
     return Status(
         uptime_s=m.uptime_ns * _NS,
         counters={c.name: c.value for c in m.counter},
-        **{name: getattr(m, name) for name in same},
+        bucket_s=tuple(ns * _NS for ns in m.bucket_ns),
+        tasks=tuple(_task_status(t) for t in m.task),
+        stores={s.name: _store_status(s) for s in m.store_status},
+        **_same(Status, m),
     )
 
 
 def reloaded(m: _pb.ReloadResponse) -> Reloaded:
-    return Reloaded(m.store, m.file_bytes)
+    return Reloaded(m.store, m.file_bytes, m.name)
