@@ -75,19 +75,36 @@ static Virtualnet__Response__ResultCase expected_reply(Virtualnet__Request__Call
     }
 }
 
-/* Queues the message and opens its call. */
+/* The request as it is, without the pixels that are in a memfd. */
+static uint8_t *pack(const Virtualnet__Request *message, size_t *ret_bytes)
+{
+    uint8_t *question = malloc(virtualnet__request__get_packed_size(message));
+
+    if (question)
+        *ret_bytes = virtualnet__request__pack(message, question);
+    return question;
+}
+
+/* Queues the message and opens its call, which takes the memfd that holds its image. */
 static int start(struct vn_client *c, Virtualnet__Request *message, uint32_t timeout_ms,
-                 const struct asker *asker, uint64_t *ret_id)
+                 const struct asker *asker, struct vn_memfd *memfd, uint64_t *ret_id)
 {
     _cleanup_(vn_freep) struct vn_call *call = malloc(sizeof *call);
+    _cleanup_(vn_freep) uint8_t *question = NULL;
+    uint64_t at = c->sent_bytes + vn_buffer_used(&c->out);
+    size_t question_bytes = 0;
     int r;
 
-    if (!call)
-        return refuse(c, -ENOMEM, "no memory for the call");
     message->id = c->last_id + 1;
+    if (memfd->fd >= 0)
+        question = pack(message, &question_bytes);
+    if (!call || (memfd->fd >= 0 && !question))
+        return refuse(c, -ENOMEM, "no memory for the call");
     r = append_request(c, message);
     if (r)
         return r;
+    if (memfd->fd >= 0)
+        vn_memfd_pass(c, memfd, at);
     *call = (struct vn_call){
         .previous = c->last,
         .id = ++c->last_id,
@@ -96,7 +113,12 @@ static int start(struct vn_client *c, Virtualnet__Request *message, uint32_t tim
         .callback = asker->callback,
         .userdata = asker->userdata,
         .waiter = asker->waiter,
+        .memfd = *memfd,
+        .question = question,
+        .question_bytes = question_bytes,
     };
+    *memfd = VN_MEMFD_NONE;
+    question = NULL;
     *(c->last ? &c->last->next : &c->first) = call;
     c->last = call;
     c->n_calls++;
@@ -124,10 +146,10 @@ void vn_tell_cancelled(struct vn_client *c, const struct vn_call *call)
 
 /* ---- infer and plan -------------------------------------------------------------------------- */
 
-/* Points the message at the pixels, packed: at the caller's where they already are, else at a copy
- * that *ret_packed owns. */
+/* Points the message at the pixels, packed: in a memfd if there are many, at the caller's where
+ * they already are, else at a copy that *ret_packed owns. */
 static int fill_image(struct vn_client *c, const struct vn_client_image *image,
-                      Virtualnet__Image *message, uint8_t **ret_packed)
+                      Virtualnet__Image *message, struct vn_memfd *ret_memfd, uint8_t **ret_packed)
 {
     uint64_t row = (uint64_t)image->width * (image->format == VN_CLIENT_RGB8 ? 3 : 1), bytes;
     uint64_t stride = image->stride ? image->stride : row;
@@ -142,6 +164,10 @@ static int fill_image(struct vn_client *c, const struct vn_client_image *image,
     message->format = (Virtualnet__PixelFormat)image->format;
     message->width = image->width;
     message->height = image->height;
+    if (vn_memfd_hold(c, image, row, stride, ret_memfd)) {
+        message->memfd_bytes = bytes;
+        return 0;
+    }
     message->pixels = (ProtobufCBinaryData){bytes, (uint8_t *)image->pixels};
     if (stride == row)
         return 0;
@@ -185,6 +211,7 @@ static int fill_request(struct vn_client *c, const struct vn_client_request *req
 static int start_infer(struct vn_client *c, const struct question *q, const struct asker *asker,
                        uint64_t *ret_id)
 {
+    _cleanup_(vn_memfd_close) struct vn_memfd memfd = VN_MEMFD_NONE;
     _cleanup_(vn_freep) uint8_t *packed = NULL;
     Virtualnet__Request message = VIRTUALNET__REQUEST__INIT;
     Virtualnet__InferRequest infer;
@@ -194,7 +221,7 @@ static int start_infer(struct vn_client *c, const struct question *q, const stru
     if (r)
         return r;
     if (q->request->image.pixels) {
-        r = fill_image(c, &q->request->image, &image, &packed);
+        r = fill_image(c, &q->request->image, &image, &memfd, &packed);
         if (r)
             return r;
         infer.image = &image;
@@ -203,7 +230,7 @@ static int start_infer(struct vn_client *c, const struct question *q, const stru
     }
     message.call_case = q->kind;
     message.infer = &infer; /* the same member of the union as plan */
-    return start(c, &message, q->timeout_ms, asker, ret_id);
+    return start(c, &message, q->timeout_ms, asker, &memfd, ret_id);
 }
 
 /* ---- every kind ------------------------------------------------------------------------------ */
@@ -215,6 +242,7 @@ static int ask(struct vn_client *c, const struct question *q, const struct asker
     Virtualnet__DescribeRequest describe = VIRTUALNET__DESCRIBE_REQUEST__INIT;
     Virtualnet__StatusRequest status = VIRTUALNET__STATUS_REQUEST__INIT;
     Virtualnet__ReloadRequest reload = VIRTUALNET__RELOAD_REQUEST__INIT;
+    struct vn_memfd memfd = VN_MEMFD_NONE;
     int r = may_start(c);
 
     if (r)
@@ -240,7 +268,7 @@ static int ask(struct vn_client *c, const struct question *q, const struct asker
     default:
         return start_infer(c, q, asker, ret_id);
     }
-    return start(c, &message, q->timeout_ms, asker, ret_id);
+    return start(c, &message, q->timeout_ms, asker, &memfd, ret_id);
 }
 
 /* Asks, then runs the connection until the call has ended, which it does at the latest when the

@@ -69,6 +69,8 @@ int vn_client_open_fd(int fd, struct vn_client **ret_client)
     c->frame_limit = VN_FRAME_MAX;
     vn_buffer_init(&c->in, VN_FRAME_HEADER + VN_FRAME_MAX + VN_READ_BYTES);
     vn_buffer_init(&c->out, OUT_BYTES_MAX);
+    vn_buffer_init(&c->passing, VN_CLIENT_CALLS_MAX * sizeof(struct vn_passing));
+    c->idle = VN_MEMFD_NONE;
     *ret_client = c;
     return 0;
 }
@@ -80,6 +82,9 @@ void vn_hang_up(struct vn_client *c, const struct vn_client_error *error)
     c->fd = -1;
     vn_buffer_deinit(&c->in);
     vn_buffer_deinit(&c->out);
+    vn_memfd_drop_passing(c);
+    vn_buffer_deinit(&c->passing);
+    vn_memfd_close(&c->idle);
     while (c->first)
         vn_call_end(c, c->first, NULL, error); /* callbacks cannot add: nothing starts now */
 }
@@ -120,6 +125,7 @@ void vn_call_end(struct vn_client *c, struct vn_call *call, struct vn_reply *rep
     bool was_busy = c->busy;
 
     unlink_call(c, call);
+    vn_memfd_let_go(c, call, failure.result >= 0);
     if (call->waiter) {
         *call->waiter = (struct vn_waiter){true, failure.result, reply};
         reply = NULL;

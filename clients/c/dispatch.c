@@ -83,6 +83,9 @@ static int take_reply(struct vn_client *c, Virtualnet__Response *message)
         return late ? 0 : break_off(c, -EPROTO, "the daemon answered a call that was never made");
     }
     r = vn_reply_new(message, call->expected, &error, &reply);
+    if (r == VN_REPLY_E_ERROR && error.result == VN_CLIENT_E_BAD_IMAGE &&
+        vn_memfd_send_again(c, call))
+        return 0;
     if (r == VN_REPLY_E_PROTOCOL)
         return break_off(c, -EPROTO, "the daemon sent a reply of another kind than was asked for");
     if (r < 0)
@@ -156,13 +159,15 @@ static int transmit(struct vn_client *c)
     ssize_t n;
 
     while (c->fd >= 0 && vn_buffer_used(&c->out)) {
-        n = send(c->fd, vn_buffer_head(&c->out), vn_buffer_used(&c->out), MSG_NOSIGNAL);
-        if (n >= 0)
-            vn_buffer_consume(&c->out, (size_t)n);
-        else if (errno == EAGAIN)
+        n = vn_memfd_send(c);
+        if (n < 0 && errno == EAGAIN)
             return 0;
-        else if (errno != EINTR)
+        if (n < 0 && errno != EINTR)
             return -errno;
+        if (n > 0) {
+            vn_buffer_consume(&c->out, (size_t)n);
+            c->sent_bytes += (uint64_t)n;
+        }
     }
     return 0;
 }

@@ -101,7 +101,8 @@ enum vn_client_format {
 
 /* Raw pixels of any size: the daemon crops and resizes as the store says. Borrowed during the call
  * that takes them, copied there; rows are packed on the way, so a part of a larger frame costs
- * only its own pixels. */
+ * only its own pixels. Large ones (192 KiB and more) are put into shared memory for the daemon
+ * where that works; a client keeps that of one image for the next. */
 struct vn_client_image {
     const void *pixels; /* (height, stride) bytes; the last row may be short. NULL: no image */
     uint32_t width;     /* pixels */

@@ -339,9 +339,12 @@ def test_clients_killed_at_any_moment():
         for i in range(200):
             c = d.connect()
             whole = c.request(infer=infer("garment", there(5000)))
-            for _ in range(i % 4):
-                socket.send_fds(c.socket, [whole], [fd])
-            socket.send_fds(c.socket, [whole[:1 + i % len(whole)]], [fd])
+            try:
+                for _ in range(i % 4):
+                    socket.send_fds(c.socket, [whole], [fd])
+                socket.send_fds(c.socket, [whole[:1 + i % len(whole)]], [fd])
+            except OSError:
+                pass  # too many at a time: turned away
             c.close()
         at_rest(d, before)
         s = counters(d.status())

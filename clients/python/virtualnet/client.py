@@ -14,29 +14,10 @@ from . import types
 from . import virtualnet_pb2 as _pb
 from .connection import Connected
 from .errors import Busy, refused
+from .picture import Picture
 
 #: Seconds; None: no limit; "default": the client's own.
 TimeoutLike = Optional[Union[float, Literal["default"]]]
-
-
-def image_message(image: npt.ArrayLike) -> _pb.Image:
-    array = np.asarray(image)
-    if array.dtype != np.uint8:
-        raise ValueError(
-            f"an image is an array of uint8, 0 .. 255, not {array.dtype}; scale and convert it"
-        )
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim == 2:
-        pixel_format = _pb.GRAY8
-    elif array.ndim == 3 and array.shape[2] == 3:
-        pixel_format = _pb.RGB8
-    else:
-        raise ValueError(
-            f"an image has the shape (height, width) or (height, width, 3), not {array.shape}"
-        )
-    height, width = array.shape[:2]
-    return _pb.Image(format=pixel_format, width=width, height=height, pixels=array.tobytes())
 
 
 def wishes_message(
@@ -109,8 +90,7 @@ class Client(Connected):
         control: before all bulk requests that wait in the daemon. store: where the daemon serves
         several; without it, the default one when it has the task, else the only other that does."""
         wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control, store)
-        wishes.image.CopyFrom(image_message(image))
-        return types.answer(self._call("infer", wishes, timeout))
+        return types.answer(self._call("infer", wishes, timeout, Picture(image)))
 
     def infer_many(
         self,
@@ -151,9 +131,8 @@ class Client(Connected):
     ) -> types.Answer:
         """What infer would pick and what it would cost, without running it."""
         wishes = wishes_message(task, budget_bytes, thrift, path, uniform, store=store)
-        if image is not None:
-            wishes.image.CopyFrom(image_message(image))
-        return types.answer(self._call("plan", wishes, timeout))
+        picture = Picture(image) if image is not None else None
+        return types.answer(self._call("plan", wishes, timeout, picture))
 
     def describe(
         self,
@@ -191,10 +170,12 @@ class Client(Connected):
         seconds = self.timeout if timeout == "default" else timeout
         return None if seconds is None else time.monotonic() + seconds
 
-    def _call(self, kind: str, message: Any, timeout: TimeoutLike) -> Any:
+    def _call(
+        self, kind: str, message: Any, timeout: TimeoutLike, picture: Picture | None = None
+    ) -> Any:
         deadline = self._deadline(timeout)
         with self._lock:
-            call = self._connection.start(kind, message, deadline)
+            call = self._connection.start(kind, message, deadline, picture)
             try:
                 while (reply := self._connection.take(call)) is None:
                     self._connection.pump(deadline)
@@ -222,9 +203,9 @@ class _Pipeline:
         self._ahead = ahead
         self._timeout = timeout
         self._answers: list[Any] = []
-        self._again: list[tuple[int, _pb.InferRequest]] = []  # index, request
+        self._again: list[tuple[int, Picture]] = []  # index, picture
         # + deadline, and whether no other was in flight when it was sent
-        self._flying: dict[int, tuple[int, _pb.InferRequest, float | None, bool]] = {}
+        self._flying: dict[int, tuple[int, Picture, float | None, bool]] = {}
 
     def run(self) -> list[types.Answer]:
         while self._launch() or self._flying:
@@ -244,26 +225,24 @@ class _Pipeline:
             if job is None:
                 break
             deadline = self._client._deadline(self._timeout)
-            call = self._connection.start("infer", job[1], deadline)
+            call = self._connection.start("infer", self._wishes, deadline, job[1])
             self._flying[call] = (*job, deadline, not self._flying)
             launched = True
         return launched
 
-    def _next(self) -> tuple[int, _pb.InferRequest] | None:
+    def _next(self) -> tuple[int, Picture] | None:
         for image in self._images:
-            request = _pb.InferRequest()
-            request.CopyFrom(self._wishes)
-            request.image.CopyFrom(image_message(image))
+            picture = Picture(np.array(image))  # a copy: it may be sent again later
             self._answers.append(None)
-            return len(self._answers) - 1, request
+            return len(self._answers) - 1, picture
         return None
 
     def _land(self, call: int, reply: _pb.Response) -> None:
-        index, request, _, alone = self._flying.pop(call)
+        index, picture, _, alone = self._flying.pop(call)
         try:
             self._answers[index] = types.answer(result_of(reply))
         except Busy:
             if alone:
                 raise
-            self._again.append((index, request))
+            self._again.append((index, picture))
             self._ahead = max(1, len(self._flying))

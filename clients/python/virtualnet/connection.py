@@ -5,6 +5,8 @@ timeout; a reply that nobody asked for, or that cannot be read, ends it."""
 
 from __future__ import annotations
 
+import array
+import collections
 import math
 import os
 import select
@@ -15,6 +17,7 @@ from typing import Any, TypeVar
 
 from . import virtualnet_pb2 as _pb
 from .errors import ConnectionLost, ProtocolError, Timeout, VirtualnetError, refused
+from .picture import Memfds, Picture
 
 DEFAULT_SOCKET = "/run/virtualnet/virtualnet.sock"
 REPLY_BYTES_MAX = 16 << 20  # the wire's default limit of a frame
@@ -35,7 +38,9 @@ class Connection:
         self._open: dict[int, _pb.Response | None] = {}  # calls in flight and their replies
         self._kind: dict[int, str] = {}  # of the calls in flight: what answers them
         self._in = bytearray()
-        self._out = bytearray()
+        # what is to be sent, and the descriptor that goes with its first byte, or -1
+        self._out: collections.deque[tuple[memoryview, int]] = collections.deque()
+        self._memfds = Memfds()
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(timeout)
@@ -49,8 +54,12 @@ class Connection:
         if self._socket:
             self._socket.close()
         self._socket = None
+        self._memfds.close()
+        self._drop_unsent()
 
-    def start(self, kind: str, message: Any, deadline: float | None) -> int:
+    def start(
+        self, kind: str, message: Any, deadline: float | None, picture: Picture | None = None
+    ) -> int:
         """Queues one request; returns its id. deadline: time.monotonic() clock."""
         if not self._socket:
             raise ConnectionLost("the client is closed")
@@ -59,12 +68,35 @@ class Connection:
             message.deadline_ms = min(max(left_ms, 1), 2**32 - 1)
         request = _pb.Request(id=self._last_id + 1)
         getattr(request, kind).CopyFrom(message)
-        frame = request.SerializeToString()
-        self._out += _HEADER.pack(len(frame)) + frame
+        self._queue(request, self._attach(request, kind, picture))
         self._last_id += 1
         self._open[self._last_id] = None
         self._kind[self._last_id] = "infer" if kind == "plan" else kind
         return self._last_id
+
+    def _attach(self, request: _pb.Request, kind: str, picture: Picture | None) -> int:
+        """Puts the picture into the request, or beside it: then returns a descriptor for it."""
+        if not picture:
+            return -1
+        image = getattr(request, kind).image
+        image.CopyFrom(picture.header)
+        image.memfd_bytes = len(picture.pixels)
+        fd = self._memfds.fill(request.id, picture, request)
+        if fd is not None:
+            return fd
+        image.memfd_bytes = 0
+        image.pixels = picture.pixels.tobytes()
+        return -1
+
+    def _queue(self, request: _pb.Request, fd: int) -> None:
+        frame = request.SerializeToString()
+        self._out.append((memoryview(_HEADER.pack(len(frame)) + frame), fd))
+
+    def _drop_unsent(self) -> None:
+        for _, fd in self._out:
+            if fd >= 0:
+                os.close(fd)
+        self._out.clear()
 
     def take(self, call: int) -> _pb.Response | None:
         """The reply of a call, once, or None while it is in flight."""
@@ -77,6 +109,7 @@ class Connection:
         """Nobody waits any more; what is in flight is dropped when it comes."""
         self._open.clear()
         self._kind.clear()
+        self._memfds.forget_all()
 
     def unsent(self) -> bool:
         """Whether bytes of requests wait to be sent."""
@@ -113,7 +146,6 @@ class Connection:
         self.close()
         self.forget_all()
         self._in.clear()
-        self._out.clear()
         return error
 
     def _too_late(self) -> VirtualnetError:
@@ -126,12 +158,23 @@ class Connection:
     def _transmit(self) -> None:
         assert self._socket
         try:
-            sent = self._socket.send(self._out[:_SEND_BYTES], socket.MSG_NOSIGNAL)
-            del self._out[:sent]
+            data, fd = self._out[0]
+            passed = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+            sent = self._socket.sendmsg(
+                [data[:_SEND_BYTES]], passed if fd >= 0 else [], socket.MSG_NOSIGNAL
+            )
+            self._take_sent(sent)
         except BlockingIOError:
             pass
         except OSError:
             self._receive()  # the farewell, if there is one
+
+    def _take_sent(self, n: int) -> None:
+        data, fd = self._out.popleft()
+        if fd >= 0:
+            os.close(fd)
+        if n < len(data):
+            self._out.appendleft((data[n:], -1))
 
     def _receive(self) -> None:
         assert self._socket
@@ -173,11 +216,22 @@ class Connection:
             raise self._break_off(ProtocolError("the daemon answered a call that was never made"))
         if self._open.get(reply.id, reply) is not None:
             return  # late: its call has ended
+        if reply.error.code == _pb.BAD_IMAGE and self._sent_again(reply.id):
+            return
+        self._memfds.answered(reply.id)
         if reply.WhichOneof("result") not in (self._kind[reply.id], "error"):
             raise self._break_off(
                 ProtocolError(f"the daemon sent no answer to the call, {self._kind[reply.id]}")
             )
         self._open[reply.id] = reply
+
+    def _sent_again(self, call: int) -> bool:
+        """Sends the request of a picture in a memfd again, with its pixels. False: it had them."""
+        request = self._memfds.inline(call)
+        if request is None:
+            return False
+        self._queue(request, -1)
+        return True
 
 
 _Self = TypeVar("_Self", bound="Connected")

@@ -9,9 +9,10 @@ from typing import Sequence
 import numpy.typing as npt
 
 from . import types
-from .client import TimeoutLike, image_message, result_of, wishes_message
+from .client import TimeoutLike, result_of, wishes_message
 from .connection import Connected
 from .errors import Superseded, Timeout
+from .picture import Picture
 
 
 class Stream(Connected):
@@ -54,8 +55,7 @@ class Stream(Connected):
     def put(self, image: npt.ArrayLike) -> int:
         """Sends one; returns its number, which get() gives with its answer. Waits only for a daemon
         that does not read."""
-        self._wishes.image.CopyFrom(image_message(image))
-        number = self._connection.start("infer", self._wishes, None)
+        number = self._connection.start("infer", self._wishes, None, Picture(image))
         self._flying.append(number)
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         while self._connection.unsent():
