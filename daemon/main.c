@@ -127,7 +127,7 @@ static void set_log_level(const struct config *c)
 
 int main(int argc, char **argv)
 {
-    static struct config config; /* 30 KiB, for the life of the process */
+    static struct config config; /* 50 KiB, for the life of the process */
     struct vn_why why = {""};
     struct flags flags;
     int r = read_flags(argc, argv, &flags);

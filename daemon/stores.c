@@ -71,6 +71,16 @@ void stores_deinit(struct stores *s)
     s->n = 0;
 }
 
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* Returns how much is used then, which is no less than `size` when it was cut. */
+static size_t add(char *text, size_t size, size_t used, const char *before, const char *name)
+{
+    if (used < size)
+        used += (size_t)snprintf(text + used, size - used, "%s%s", before, name);
+    return used;
+}
+
 /* --- looking up ------------------------------------------------------------------------------- */
 
 /* "a, b and c": the names of those that `which` accepts, or of all. */
@@ -80,14 +90,9 @@ static const char *names(const struct stores *s, bool (*which)(const struct stor
     size_t used = 0;
 
     text[0] = 0;
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (which && !which(&s->list[i], task))
-            continue;
-        used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
-                                 s->list[i].settings->name);
-        if (used >= size)
-            break;
-    }
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!which || which(&s->list[i], task))
+            used = add(text, size, used, used ? ", " : "", s->list[i].settings->name);
     return text;
 }
 
@@ -193,13 +198,22 @@ struct vn_store_checks stores_checks(const struct stores *s)
 
 const char *stores_text(const struct stores *s, char *text, size_t size)
 {
+    const char *before = "";
     size_t used = 0;
 
     text[0] = 0;
-    for (uint32_t i = 0; i < s->n && used < size; i++)
-        if (s->list[i].model)
-            used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
-                                     s->list[i].model->network->name);
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->list[i].model) {
+            used = add(text, size, used, before, s->list[i].model->network->name);
+            before = ", ";
+        }
+    before = "; NOT LOADED: ";
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!s->list[i].model) {
+            used = add(text, size, used, before, s->list[i].settings->name);
+            before = ", ";
+        }
+    text_utf8(text); /* it may be cut */
     return text;
 }
 

@@ -55,5 +55,6 @@ struct vn_store_checks stores_checks(const struct stores *s);
 /* PSS of the process with all of them loaded, and before the first run. */
 uint64_t stores_idle_pss(const struct stores *s);
 
-/* "small", or "small, other and 3 more": the networks that are served. Returns `text`. */
+/* "small, other; NOT LOADED: b": the networks that are served, and the stores that are not. Returns
+ * `text`. */
 const char *stores_text(const struct stores *s, char *text, size_t size);

@@ -51,14 +51,14 @@ class Load:
         call = infer(rng.choice(("garment", "digit", "warm")), image(28, 28, seed=rng.randrange(9)),
                      budget_bytes=rng.choice((0, 0, 10, 400000, 700000)),
                      deadline_ms=rng.choice((0, 0, 0, 1, 50)), stream=rng.choice(("", "", "s")),
-                     replace=rng.randrange(2) == 0,
+                     replace=rng.randrange(2) == 0, store=rng.choice(("", "", "beside", "none")),
                      request_class=rng.choice((pb.CONTROL, pb.BULK)))
         if kind == 0:
             return {"plan": call}
         if kind == 1:
-            return {"describe": pb.DescribeRequest()}
+            return {"describe": pb.DescribeRequest(store=call.store)}
         if kind == 2:
-            return {"status": pb.StatusRequest()}
+            return {"status": pb.StatusRequest(store=call.store)}
         if kind == 3:
             return {"cancel": pb.CancelRequest(id=rng.randrange(1, 200))}
         return {"infer": call}
@@ -91,12 +91,14 @@ class Load:
                 pass
 
     def reloader(self, rng):
-        """Another store under the running one: for a change, a broken one."""
-        path = self.daemon.store
+        """Another file under a running store: for a change, a broken one."""
+        name = rng.choice(("", "beside"))
+        path = self.daemon.stores[name]
         shutil.copy(rng.choice((store("small"), store("small", "other"), __file__)), path + ".new")
         os.rename(path + ".new", path)
         with self.daemon.connect() as c:
-            r = c.call(reload=pb.ReloadRequest())
+            every = rng.randrange(3) == 0
+            r = c.call(reload=pb.ReloadRequest(store="" if every else name, all=every))
             check(r.WhichOneof("result") == "reload" or r.error.code in (pb.RELOAD_FAILED, pb.BUSY),
                   str(r))
         self.count(1)
@@ -116,14 +118,15 @@ class Load:
 
 
 def test_everything_at_once():
-    path = os.path.join(folder("load"), "store")
+    path, beside = (os.path.join(folder("load"), name) for name in ("store", "beside"))
     metrics = os.path.join(folder("load"), "metrics")
-    shutil.copy(store("small"), path)
-    with Daemon(path, workers=3, compute_threads=2, queue_limit=24, connections_limit=1000,
-                uid_connections_per_s=1000000,
+    for p in (path, beside):
+        shutil.copy(store("small"), p)
+    with Daemon(path, stores={"beside": {"store_path": beside}}, workers=3, compute_threads=2,
+                queue_limit=24, connections_limit=1000, uid_connections_per_s=1000000,
                 memory_limit_bytes=3000000, metrics_socket=metrics, log_level="debug",
                 metrics_file=metrics + ".prom", metrics_interval_ms=100) as d:
-        d.store = path
+        d.stores = {"": path, "beside": beside}
         load = Load(d, metrics)
         load.run(load.good_client, load.good_client, load.good_client, load.bad_client,
                  load.bad_client, load.reloader, load.scraper)
@@ -132,6 +135,7 @@ def test_everything_at_once():
         ended = sum(v for k, v in n.items() if not k.startswith(EVENTS))
         check(n["requests_received"] == ended + 1, str(n))  # the status that asks
         check(n["infer_ok"] > 0 and n["reload_ok"] > 0 and load.answers > 50, f"{n} {load.answers}")
+        check(n["unknown_store"] > 0, str(n))
         print(f"{n['requests_received']} requests, {load.answers} answers that were waited for")
 
 

@@ -84,6 +84,25 @@ def test_reload_is_announced():
         m.wait_for("READY=1")
 
 
+def test_several_stores():
+    """A client's reload of one leaves the daemon ready; the signal's is done when all are. A store
+    that is missing is named."""
+    b = store("small", "b", file=os.path.join(folder(), "b.safetensors"))
+    stores = {"b": {"store_path": b}, "gone": {"store_path": "/nonexistent/store"}}
+    m = Manager()
+    with Daemon(store("small"), env=m.env, stores=stores) as d, d.connect() as c:
+        text = "STATUS=serving small, b; NOT LOADED: gone"
+        check(m.wait_for("READY=1")[1] == text, "the start")
+        check(c.call(reload=pb.ReloadRequest(store="b")).reload.store == "b", "reload")
+        check(m.next() == [text], "a word about it")
+        d.process.send_signal(signal.SIGHUP)
+        m.wait_for("RELOADING=1")
+        lines = m.next()
+        check(lines == ["READY=1", text], str(lines))
+        check(d.log.count(b"reloaded") == 3 and d.log.count(b"reload of store gone") == 1,
+              d.log.decode())
+
+
 def test_watchdog_of_an_idle_daemon():
     m = Manager()
     start = time.monotonic()

@@ -39,6 +39,8 @@ def requests():
         "describe": {"describe": pb.DescribeRequest(task="t")},
         "status": {"status": pb.StatusRequest()},
         "reload": {"reload": pb.ReloadRequest()},
+        "store": {"infer": pb.InferRequest(task="t", image=image, store="b")},
+        "no-store": {"plan": pb.InferRequest(task="u", store="gone")},
     }
     for name, call in calls.items():
         write("request", name, frame(pb.Request(id=7, **call)))
@@ -54,11 +56,13 @@ def replies():
                                    level=[1], bytes=costs, decided_by="uniform")},
         {"describe": pb.DescribeResponse(store="s", blocks=1, groups=2, task=[
             pb.Task(name="t", label=["a", "b"], order=[0, 1], smallest=costs, largest=costs,
-                    measured=[pb.Measured(by="uniform", accuracy=0.5)])])},
+                    measured=[pb.Measured(by="uniform", accuracy=0.5)])], known=[
+            pb.Store(name="a", loaded=True, network="s", task=["t"]), pb.Store(name="b")])},
         {"status": pb.StatusResponse(version="1", counter=[pb.Counter(name="busy", value=1)],
                                      bucket_ns=[1, 2], task=[
-            pb.TaskStatus(name="t", runs=1, level_sum=[2], times=times)])},
-        {"reload": pb.ReloadResponse(store="s", file_bytes=5)},
+            pb.TaskStatus(name="t", runs=1, level_sum=[2], times=times)],
+                                     store_status=[pb.StoreStatus(name="a", loads=1)])},
+        {"reload": pb.ReloadResponse(store="s", file_bytes=5, name="a")},
         {"error": pb.Error(code=pb.BUSY, message="full", limit_name="queue_limit", limit=1)},
     ]
     for i, r in enumerate(replies, 1):
@@ -70,6 +74,8 @@ def texts():
     write("config", "empty", b"{}")
     write("config", "some", b'{"workers": 2, "task_budgets": {"t": 5}, "verify_store": false,\n'
                             b' "socket_mode": "0600", "log_level": "debug"}')
+    write("config", "stores", b'{"stores": {"b": {"store_path": "/b", "verify_store": "never",\n'
+                              b' "default_budget_bytes": 7, "task_budgets": {"t": 5}}}}')
     write("config", "wrong", b'{"workers": 0, "wokers": 1}')
     for name in ("fashion-mnist", "cifar100-20"):
         shutil.copy(os.path.join(root, "models", name, "config.json"),

@@ -2,32 +2,41 @@
 #include <string.h>
 
 #include "daemon/infer.h"
+#include "daemon/stores.h"
 #include "proto/frame.h"
 #include "tests/fuzz/fuzz.h"
 
 #define FRAME_LIMIT (1u << 20)
 
 static struct config config;
-static struct model *model;
+static struct stores stores;
 
-/* FUZZ_STORE is made by the build. */
+/* FUZZ_STORE is made by the build; it is served by two names, and something else is not. */
 static void load(void)
 {
+    static const char *const names[] = {"b", "gone"};
     struct vn_why why = {""};
 
-    if (model)
+    if (stores.n)
         return;
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
     config_defaults(&config);
     must(!config_set(&config, "store_path", FUZZ_STORE, &why));
     must(!config_set(&config, "kernels", "ref", &why));
-    must(!model_load(&config, &config.stores[0], 0, &why, &model));
+    for (int i = 0; i < 2; i++) {
+        config.stores[++config.n_stores - 1] = config.stores[0];
+        strcpy(config.stores[config.n_stores - 1].name, names[i]);
+    }
+    strcpy(config.stores[2].path, "/nonexistent/store");
+    must(!stores_load(&stores, &config, &why));
 }
 
 static void check_prepared(const struct job *j)
 {
     const struct vn_infer_request *q = &j->request;
+    const struct model *model = j->model;
 
+    must(stores_serve(&stores, model));
     must(q->task < model->network->n_tasks);
     must(q->image || q->plan_only);
     must(!q->image || !vn_image_check(q->image, NULL));
@@ -42,8 +51,16 @@ static void judge(Virtualnet__Request *message, uint64_t bytes)
     struct ledger ledger;
     struct refusal refusal = {0};
     struct vn_buffer reply;
-    struct job *j = job_new(message, bytes, model);
+    struct model *model = stores_model(&stores, message->infer->store, message->infer->task,
+                                       &refusal); /* plan: the same member of the union */
+    struct job *j;
 
+    if (!model) {
+        must(refusal.code && refusal.why.text[0]);
+        virtualnet__request__free_unpacked(message, NULL);
+        return;
+    }
+    j = job_new(message, bytes, model);
     must(j);
     ledger_init(&ledger, 1 << 20);
     if (!infer_prepare(j, &config, &ledger, &refusal)) {
