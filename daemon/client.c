@@ -64,6 +64,7 @@ void client_drop(struct client *c)
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     uv_close((uv_handle_t *)&c->unread, on_handle_closed);
+    uv_close((uv_handle_t *)&c->again, on_handle_closed);
     close(c->fd);
     daemon_maybe_finish(c->daemon);
 }
@@ -191,8 +192,9 @@ static struct client *make(struct daemon *d, int fd)
     }
     uv_timer_init(&d->loop, &c->timer);
     uv_timer_init(&d->loop, &c->unread);
-    c->poll.data = c->timer.data = c->unread.data = c;
-    c->open_handles = 3;
+    uv_idle_init(&d->loop, &c->again);
+    c->poll.data = c->timer.data = c->unread.data = c->again.data = c;
+    c->open_handles = 4;
     c->daemon = d;
     c->fd = fd;
     c->memfd = -1;

@@ -20,6 +20,7 @@
 
 #define CLIENT_READ_BYTES 65536 /* at a time */
 #define CLIENT_READS_AT_ONCE 16 /* then others have their turn */
+#define CLIENT_FRAMES_AT_ONCE 2 /* as well: small requests are many in one read */
 #define CLIENT_RETRY_MS 1000    /* a hint: when a connection may be free is not known */
 #define CLIENT_LINGER_MS 1000   /* for the last error of a closing connection to be read */
 
@@ -33,6 +34,7 @@ struct client {
     uv_poll_t poll;
     uv_timer_t timer;  /* until a frame must be whole; when closing, until the end */
     uv_timer_t unread; /* until some of the replies must be taken */
+    uv_idle_t again;   /* while whole frames are left from the last turn: nothing is read then */
     uint32_t open_handles;
     int fd;
     uid_t uid;         /* of the peer, when it connected */

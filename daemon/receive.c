@@ -66,24 +66,38 @@ static void take_message(struct client *c, const uint8_t *bytes, uint32_t length
     client_refuse(c, &refusal);
 }
 
+static void on_again(uv_idle_t *idle);
+
+/* Whether whole frames are left for the connection's next turn. */
+static bool has_more(const struct client *c)
+{
+    return uv_is_active((const uv_handle_t *)&c->again);
+}
+
+/* So many of those that are whole, so that who sends many does not keep the others waiting. */
 static void take_frames(struct client *c)
 {
-    while (!c->closed && !c->closing) {
+    for (int n = 0; !c->closed && !c->closing; n++) {
         uint32_t length;
         int r = vn_frame_look(vn_buffer_head(&c->in), vn_buffer_used(&c->in),
                               (uint32_t)c->daemon->config->frame_limit_bytes, &length);
 
         if (r == VN_FRAME_E_INCOMPLETE)
+            break;
+        if (n == CLIENT_FRAMES_AT_ONCE) {
+            uv_idle_start(&c->again, on_again);
             return;
+        }
         c->daemon->counters[REQUESTS_RECEIVED]++;
         c->frames++;
         if (r) {
             refuse_length(c, length);
-            return;
+            break;
         }
         take_message(c, vn_buffer_head(&c->in) + VN_FRAME_HEADER, length);
         vn_buffer_consume(&c->in, VN_FRAME_HEADER + (size_t)length);
     }
+    uv_idle_stop(&c->again);
 }
 
 /* --- descriptors ------------------------------------------------------------------------------ */
@@ -187,7 +201,7 @@ static void on_late(uv_timer_t *timer)
  * time. */
 static void time_rest(struct client *c)
 {
-    bool any = vn_buffer_used(&c->in), timed = c->timed_frame;
+    bool any = vn_buffer_used(&c->in) && !has_more(c), timed = c->timed_frame;
 
     if (timed && (!any || c->timed_frame != c->frames + 1)) {
         uv_timer_stop(&c->timer);
@@ -215,12 +229,11 @@ void receive_end(struct client *c)
         client_listen(c);
 }
 
-/* One read, which is not the last, and what follows from it. */
-static void take_bytes(struct client *c, size_t n)
+/* Takes what is whole, and looks at what is left. */
+static void take_turn(struct client *c)
 {
-    c->in.end += n;
     take_frames(c);
-    if (!c->closed && !c->closing)
+    if (!c->closed && !c->closing && !has_more(c))
         check_descriptors(c);
     if (!c->closed && !c->closing)
         count_rest(c);
@@ -228,9 +241,14 @@ static void take_bytes(struct client *c, size_t n)
         time_rest(c);
 }
 
+static void on_again(uv_idle_t *idle)
+{
+    take_turn(idle->data);
+}
+
 void receive(struct client *c)
 {
-    for (int i = 0; i < CLIENT_READS_AT_ONCE && !c->closed && !c->closing; i++) {
+    for (int i = 0; i < CLIENT_READS_AT_ONCE && !c->closed && !c->closing && !has_more(c); i++) {
         size_t n;
         int r;
 
@@ -260,7 +278,8 @@ void receive(struct client *c)
             receive_end(c);
             return;
         }
-        take_bytes(c, n);
+        c->in.end += n;
+        take_turn(c);
         if (n < CLIENT_READ_BYTES)
             return; /* that was all for now; the loop says when there is more */
     }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/client.h"
 #include "daemon/daemon.h"
+#include "daemon/displace.h"
 #include "daemon/infer.h"
 #include "daemon/reply.h"
 #include "daemon/text.h"
@@ -35,8 +36,7 @@ static void unlink_from_client(struct job *j)
     j->client = NULL;
 }
 
-/* Ends a job that is out of the queue with a refusal. May end the client. */
-static void end_refused(struct job *j, const struct refusal *r)
+void requests_refuse(struct job *j, const struct refusal *r)
 {
     struct client *c = j->client;
 
@@ -132,7 +132,7 @@ static void supersede(struct job *old)
     refuse(&r, VIRTUALNET__CODE__SUPERSEDED,
            "a newer request of stream \"%s\" took its place in the queue",
            text_name(job_call(old)->stream, text));
-    end_refused(old, &r);
+    requests_refuse(old, &r);
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
@@ -166,7 +166,8 @@ static int admit(struct client *c, struct job *j, struct refusal *r)
     j->user = c->user;
     if (check_user_bytes(d, j, old, r))
         return 1;
-    failed = schedule_enter(d, c, j, old);
+    while ((failed = schedule_enter(d, c, j, old)) && displace_for(d, j, failed))
+        ;
     if (failed)
         return refuse_queue(r, d, j, failed);
     link_to_client(j, c);
@@ -284,7 +285,7 @@ void requests_refuse_waiting(struct daemon *d)
         if (!schedule_take_back(d, job_of_item(i)))
             continue;
         refuse_stopping(&r);
-        end_refused(job_of_item(i), &r);
+        requests_refuse(job_of_item(i), &r);
     }
 }
 

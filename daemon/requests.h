@@ -17,6 +17,10 @@ void requests_run(struct client *c, Virtualnet__Request *message, uint64_t bytes
 /* A job that is out of queue and worker: answers it if its client is still there, and frees it. */
 void requests_finish(struct daemon *d, struct job *j);
 
+/* Answers a job that is out of queue and worker, and whose client is there, with a refusal, and
+ * frees it. May end the client. */
+void requests_refuse(struct job *j, const struct refusal *r);
+
 /* Ends those with this id: what waits is answered now, what runs when its worker has stopped.
  * Returns how many there were. May end the connection. */
 uint32_t requests_cancel(struct client *c, uint64_t id);

@@ -7,7 +7,7 @@
 #include "daemon/requests.h"
 
 #define MEAN_OF 8       /* runs, about: each new one moves the mean by such a part */
-#define TURNS_OF_USER 8 /* of its requests share a turn, when they are of different connections */
+#define TURNS_OF_USER 4 /* of its requests share a turn, when they are of different connections */
 #define RETRY_MS_MAX 60000
 #define FIRST_RUN_NS (10 * VN_NS_PER_MS) /* assumed until there was one */
 

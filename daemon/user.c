@@ -7,7 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/reply.h"
 
-#define OTHERS_PART 8   /* one of so many connections is kept for other users */
+#define SHARE 3         /* one user may have so many times what is left for another */
 #define BACKLOG_PARTS 8 /* connections of a user whose replies may all wait */
 
 /* --- who is known ----------------------------------------------------------------------------- */
@@ -96,12 +96,12 @@ void user_disconnect(struct daemon *d, struct user *u)
 
 /* --- limits ----------------------------------------------------------------------------------- */
 
-/* What everybody shares is a user's alone until another one is there. */
-static uint64_t share(const struct daemon *d, uint64_t limit)
+/* So many times what is free: however many users take what they can, there is room for another. */
+static uint64_t share_of_free(uint64_t limit, uint64_t in_use)
 {
-    if (d->users.n_connected <= 1)
-        return UINT64_MAX;
-    return limit > 1 ? limit - limit / 4 : 1;
+    uint64_t free = in_use < limit ? limit - in_use : 0;
+
+    return free < UINT64_MAX / SHARE ? SHARE * free : UINT64_MAX;
 }
 
 static uint64_t limit_of(const struct daemon *d, const struct user *u, enum config_limit limit)
@@ -112,16 +112,14 @@ static uint64_t limit_of(const struct daemon *d, const struct user *u, enum conf
         return u->limits->of[limit];
     switch (limit) {
     case CONFIG_LIMIT_CONNECTIONS:
-        return c->connections_limit - c->connections_limit / OTHERS_PART;
-    case CONFIG_LIMIT_INFLIGHT:
-        return share(d, c->queue_limit);
-    case CONFIG_LIMIT_QUEUE_BYTES:
-        return share(d, c->queue_limit_bytes);
-    case CONFIG_LIMIT_INPUT_BYTES:
-        return share(d, c->input_limit_bytes);
+        return share_of_free(c->connections_limit, d->n_clients);
+    case CONFIG_LIMIT_INPUT_BYTES: /* a user alone may have all */
+        return d->users.n_connected <= 1
+                   ? UINT64_MAX
+                   : share_of_free(c->input_limit_bytes, d->input_bytes - u->used[limit]);
     case CONFIG_LIMIT_BACKLOG_BYTES:
         return BACKLOG_PARTS * c->reply_backlog_bytes;
-    default:
+    default: /* of the queue, where who has less displaces who has more */
         return UINT64_MAX;
     }
 }

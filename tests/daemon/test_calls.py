@@ -248,7 +248,8 @@ def test_many_ask_for_status():
         other.send_bytes(ask * 3)
         replies = [c.receive() for _ in range(20)]
         kinds = [r.WhichOneof("result") for r in replies]
-        check(kinds.count("status") == 16 and kinds.count("error") == 4, str(kinds))
+        answered = kinds.count("status")  # more than 16 when some were answered between its turns
+        check(answered >= 16 and answered + kinds.count("error") == 20, str(kinds))
         for r in replies:
             if r.WhichOneof("result") == "error":
                 e = expect_error(r, pb.BUSY, "connection_inflight_limit is 16")
@@ -256,12 +257,13 @@ def test_many_ask_for_status():
                       str(e))
         check(all(other.receive().status.pss_bytes > 0 for _ in range(3)), "no numbers")
         n = counters(d.status())
-        check((n["status_ok"], n["busy"], n["requests_received"]) == (19, 4, 24), str(n))
+        check((n["status_ok"], n["busy"], n["requests_received"]) ==
+              (3 + answered, 20 - answered, 24), str(n))
 
 
 def test_who_asked_for_status_leaves():
     with small() as d:
-        for _ in range(50):
+        for _ in range(30):  # fewer than may be open at once
             with d.connect() as c:
                 c.send_bytes(c.request(status=pb.StatusRequest()) * 5)
         until(lambda: d.status().connections == 1)

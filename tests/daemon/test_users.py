@@ -60,11 +60,11 @@ def d_is_free(d):
             return False
 
 
-def test_an_eighth_of_the_connections_is_for_others():
+def test_a_quarter_of_the_connections_is_for_others():
     with small(connections_limit=16) as d:
-        mine = [d.connect() for _ in range(14)]  # 16 - 16 / 8
+        mine = [d.connect() for _ in range(12)]  # three times the 4 that are left
         served(mine[-1])
-        turned_away(d, "uid_connections_limit", 14, 14)
+        turned_away(d, "uid_connections_limit", 12, 12)
         as_user(4000, served, d)
         for c in mine:
             c.close()
@@ -128,27 +128,74 @@ def test_a_user_alone_may_have_all():
         answered(c, 5, 9)  # one runs and 4 wait
 
 
-def test_a_user_who_is_not_alone_leaves_a_quarter():
-    """It may have three requests in flight where four may wait, and the other is served."""
-    ready, told = os.pipe()
-
-    def other(c):
-        c.call(status=pb.StatusRequest())
-        os.write(told, b"x")
-        c.socket.recv(1)  # until the daemon ends, or this process is killed
-
-    with large(queue_limit=4) as d, d.connect() as c:
-        pid = as_user(4000, other, d, wait=False)
-        os.read(ready, 1)
+def test_who_has_less_displaces_who_has_most():
+    with large(queue_limit=4, kernels="ref") as d, d.connect() as c:
         c.send_bytes(b"".join(c.request(infer=slow()) for _ in range(9)))
-        for _ in range(6):
-            e = expect_error(c.receive(), pb.BUSY, "uid_inflight_limit is 3", "user 0 has 3")
+        for i in range(6, 10):  # one runs and 4 wait
+            expect_error(r := c.receive(), pb.BUSY, "queue_limit is 4")
+            check(r.id == i, str(r))
         as_user(4001, lambda o: check(o.call(infer=slow([0] * 6)).infer.label, "no answer"), d)
-        check(all(c.receive().infer.label for _ in range(3)), "no answer")
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        until(lambda: d.status().connections == 2)
-        answered(c, 5, 9)  # alone again: one runs and 4 wait
+        kinds = {}
+        for _ in range(5):
+            r = c.receive()
+            kinds[r.id] = r.WhichOneof("result")
+            if r.id == 5:
+                e = expect_error(r, pb.BUSY, "user 0 has 4", "made room", "queue_limit is 4")
+                check((e.limit_name, e.limit, e.current) == ("queue_limit", 4, 4), str(e))
+                check(e.retry_after_ms > 0, str(e))
+        check(kinds == {1: "infer", 2: "infer", 3: "infer", 4: "infer", 5: "error"}, str(kinds))
+        check(counters(d.status())["busy"] == 5, "counted")
+
+
+def test_who_has_fewer_bytes_displaces():
+    heavy = infer("big", image(700, 1000), level=[0] * 6)  # 700,000 bytes of pixels
+    with large(queue_limit_bytes=2 << 20, kernels="ref") as d, d.connect() as c:
+        c.send_bytes(b"".join(c.request(infer=i) for i in [slow()] + [heavy] * 2))
+        until(lambda: d.status().queue_length == 2)
+        as_user(4001, lambda o: check(o.call(infer=heavy).infer.label, "no answer"), d)
+        e = expect_error(r := c.receive(), pb.BUSY, "user 0 has 1", "queue_limit_bytes is 2097152")
+        check(r.id == 3 and e.limit_name == "queue_limit_bytes" and e.current > 1400000, str(e))
+        check(all(c.receive().infer.label for _ in range(2)), "the others are answered")
+
+
+def test_displacing_is_no_use_among_equals():
+    """Nor for one who has as much himself, nor to come before the control class."""
+    control = slow(request_class=pb.CONTROL)
+    with large(queue_limit=4, kernels="ref") as d, d.connect() as c:
+        c.send_bytes(b"".join(c.request(infer=i) for i in [slow()] + [control] * 4))
+        until(lambda: d.status().queue_length == 4)
+        as_user(4001, lambda o: o.error(pb.BUSY, "4 requests wait", infer=slow()), d)
+        check(all(c.receive().infer.label for _ in range(5)), "refused")
+
+
+def ask_for_too_much(told):
+    """A test of a user: asks for more than there is room for, and stays with what it got."""
+    def ask(c):
+        c.send_bytes(b"".join(c.request(infer=slow()) for _ in range(60)))
+        first = c.receive()
+        check(first.WhichOneof("result") == "error" and first.error.code == pb.BUSY, str(first))
+        os.write(told, b"x")
+        while True:
+            c.receive()
+    return ask
+
+
+def test_many_who_take_all_they_can_leave_room():
+    """Five users fill the queue again and again; the sixth has its place."""
+    ready, told = os.pipe()
+    with large(queue_limit=64, kernels="ref") as d, d.connect() as c:
+        pids = []
+        for uid in range(4000, 4005):
+            pids.append(as_user(uid, ask_for_too_much(told), d, wait=False))
+            os.read(ready, 1)
+        check(d.status().queue_length > 40, str(d.status()))
+        c.send_bytes(c.request(infer=slow([0] * 6), id=7) + c.request(infer=slow([0] * 6), id=8))
+        until(lambda: d.status().queue_length)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        check([(r.id, bool(r.infer.label)) for r in (c.receive(), c.receive())] ==
+              [(7, True), (8, True)], "refused")
 
 
 def test_bytes_that_wait():
