@@ -16,6 +16,7 @@ struct warm_up {
     bool *warm;                       /* owned: by part */
     uint32_t part;                    /* the last that was looked at */
     uint64_t left;                    /* bytes that may still be read */
+    uint64_t resident;                /* of them, not yet given back */
     struct vn_infer_result result;
 };
 
@@ -110,6 +111,7 @@ static int run(struct warm_up *w, uint32_t task)
 
     for (uint32_t b = 0; b < vn_network_blocks(w->model->network); b++)
         levels[b] = w->levels[task][b] && w->warm[slice_part(w, task, 0, b)];
+    w->resident = WARM_UP_BYTES; /* with what it touched, there is room for no more */
     return infer(w, task, levels);
 }
 
@@ -132,6 +134,11 @@ static int warm_slice(struct warm_up *w, uint32_t part)
 
     if (w->warm[part] || bytes > w->left)
         return 0;
+    if (w->resident + bytes > WARM_UP_BYTES) {
+        vn_residency_clear(w->model->store);
+        w->resident = 0;
+    }
+    w->resident += bytes;
     w->left -= bytes;
     w->warm[part] = true;
     w->part = part;

@@ -4,7 +4,8 @@
 
 #include "daemon/model.h"
 
-/* Slices that a start reads, so that it takes the same time for a store of any size. */
+/* Slices that a start reads, so that it takes the same time for a store of any size; and that are
+ * in memory at once, whatever a reload reads. */
 #define WARM_UP_BYTES (UINT64_C(8) << 20)
 
 /* For every task: finds out that its default budget can be met. For every input and default budget:

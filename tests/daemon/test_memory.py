@@ -49,6 +49,29 @@ def test_budget_bounds_growth():
             check(growth <= budget, f"budget {budget}, grew {growth}")
 
 
+def peak(d, begin=False):
+    """The most that was resident since the beginning, in bytes."""
+    if begin:
+        with open(f"/proc/{d.process.pid}/clear_refs", "w") as f:
+            f.write("5")
+    with open(f"/proc/{d.process.pid}/status") as f:
+        return next(1024 * int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
+
+
+def test_reload_reads_without_keeping():
+    """All that the full path needs is read and compared, 108 MiB in slices of 2.25; of it, at most
+    8 MiB at once are in memory, then the six slices of a run at level 1, and the sessions."""
+    stores = {"b": {"store_path": store("large")}}
+    with Daemon(store("small"), stores=stores) as d, d.connect() as c:
+        before = peak(d, begin=True)
+        check(c.call(reload=pb.ReloadRequest(store="b")).reload.name == "b", "reload")
+        grown = peak(d) - before
+        parts = d.status().store_status[1]
+        check(parts.parts_verified == parts.parts == 49, str(parts))
+        print(f"     a reload of 113 MiB needs {grown} bytes for a moment")
+        check(grown < 32 << 20, f"{grown} bytes")
+
+
 def test_runs_leave_nothing_behind():
     """After the first runs of the largest path, memory stays where it is."""
     with Daemon(store("small")) as d, d.connect() as c:
