@@ -55,7 +55,7 @@ def test_the_daemon_keeps_them():
     with harness.Daemon(harness.store("small")) as d:
         said = expect_kept(d, 0, "--reload", "--trace")
         check("> 00 00 00 04 08 07 22 00" in said, "the trace lacks the page's example")
-        expect_kept(d, 1)
+        expect_kept(d, 2)
         lines = run(d.socket_path, "--only", "Cancel", "--json").stdout.splitlines()
         check(lines and all('"outcome": "kept"' in line for line in lines), str(lines))
     with harness.Daemon(harness.store("tiny"), workers=3) as d:
@@ -67,8 +67,20 @@ def test_small_limits_and_other_users():
         expect_kept(d, 0, "--reload")
     with harness.Daemon(harness.store("small"), frame_limit_bytes=65536, access_admin=[],
                         access_status=[], access_control=[]) as d:
-        said = expect_kept(d, 4, "--reload")
+        said = expect_kept(d, 6, "--reload")
         check("not for uid" in said, said)
+
+
+def test_several_stores():
+    """Whoever is meant without a name: the default one, the only other one, or nobody."""
+    stores = {"twin": harness.store("small", "twin"), "tiny": harness.store("tiny"),
+              "other": harness.store("small", "other"), "gone": "/nonexistent/store"}
+    stores = {name: {"store_path": path} for name, path in stores.items()}
+    with harness.Daemon(harness.store("small"), stores=stores) as d:
+        expect_kept(d, 0, "--reload")
+    with harness.Daemon(harness.store("tiny"), stores=stores, store_name="first") as d:
+        expect_kept(d, 0, "--reload")
+        check(not_kept(Between(d, answers_for_another)), "the store's name is not looked at")
 
 
 def test_no_daemon():
@@ -175,6 +187,12 @@ def never_supersedes(r):
 def short_path(r):
     if r.HasField("infer"):
         del r.infer.level[:1]
+    return [r]
+
+
+def answers_for_another(r):
+    if r.HasField("infer"):
+        r.infer.store = "other"
     return [r]
 
 

@@ -1,6 +1,7 @@
 """Several stores by name: who answers, what is refused, and that each has its own life."""
 
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -261,6 +262,25 @@ def test_stop_during_a_reload_of_all():
         r = c.receive()
         check(r.WhichOneof("result") == "reload" or r.error.code == pb.SHUTTING_DOWN, str(r))
         check(d.wait() == 0, "exit status")
+
+
+def test_no_thread_for_a_reload():
+    """Whoever asked is told, of one and of all, and there is nothing left of it."""
+    with three() as d, d.connect() as c:
+        with open(f"/proc/{d.process.pid}/statm") as f:
+            size = int(f.read().split()[0]) * resource.getpagesize()
+        if size > 1 << 40:
+            return  # a sanitizer's address space cannot be limited
+        # Less than a thread's stack more; no thread has ended yet whose stack could be taken.
+        resource.prlimit(d.process.pid, resource.RLIMIT_AS, (size + (1 << 20), -1))
+        c.error(pb.RELOAD_FAILED, "the running store stays", reload=pb.ReloadRequest(store="twin"))
+        c.error(pb.RELOAD_FAILED, "3 of 3 stores", reload=pb.ReloadRequest(all=True))
+        d.process.send_signal(signal.SIGHUP)
+        until(lambda: d.log.count(b"reload of store") == 7)
+        resource.prlimit(d.process.pid, resource.RLIMIT_AS, (-1, -1))
+        check(c.call(reload=pb.ReloadRequest(store="twin")).reload.name == "twin", "and then")
+        check(c.call(infer=infer("garment", image(28, 28), store="twin")).infer.label, "no answer")
+        check([x.failed_loads for x in d.status().store_status] == [2, 3, 2], "counted")
 
 
 def test_one_reload_at_a_time_whichever():
