@@ -12,49 +12,7 @@
 
 #include "base/cleanup.h"
 
-/* --- parsing ---------------------------------------------------------------------------------- */
-
-/* jansson recurses up to 2048 levels; documents here never need more than a few. */
-static bool too_deep(const char *text, size_t length)
-{
-    unsigned depth = 0;
-    bool in_string = false;
-
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '[' || c == '{') {
-            if (++depth > VN_JSON_DEPTH_MAX)
-                return true;
-        } else if ((c == ']' || c == '}') && depth) {
-            depth--;
-        }
-    }
-    return false;
-}
-
-int vn_json_parse(const char *text, size_t length, struct vn_why *why, json_t **ret_root)
-{
-    json_error_t error;
-    json_t *root;
-
-    if (too_deep(text, length))
-        return vn_because(why, VN_JSON_E_INVALID, "nested more than %d levels deep",
-                          VN_JSON_DEPTH_MAX);
-    root = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return vn_because(why, VN_JSON_E_INVALID, "line %d, column %d: %s", error.line,
-                          error.column, error.text);
-    *ret_root = root;
-    return 0;
-}
+/* --- files ------------------------------------------------------------------------------------ */
 
 static int read_whole(const char *file, size_t limit_bytes, struct vn_why *why, char **ret_text,
                       size_t *ret_length)
