@@ -71,9 +71,11 @@ void client_drop(struct client *c)
 
 void client_drop_if_done(struct client *c)
 {
-    bool last = c->closing || ((c->deaf || c->daemon->stopping) && !c->in_flight);
+    bool end = c->deaf || c->daemon->stopping;
 
-    if (!c->closed && last && !vn_buffer_used(&c->out))
+    if (c->closed || vn_buffer_used(&c->out))
+        return;
+    if (c->closing || (end && !c->in_flight && !receive_has_frame(c)))
         client_drop(c);
 }
 

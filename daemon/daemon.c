@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/calls.h"
 #include "daemon/client.h"
+#include "daemon/receive.h"
 #include "daemon/reply.h"
 #include "daemon/requests.h"
 
@@ -154,6 +155,13 @@ static void on_grace_over(uv_timer_t *timer)
     drop_clients(d, client_drop);
 }
 
+/* What has arrived by now is answered, if only by a refusal. */
+static void listen_once_more(struct client *c)
+{
+    receive(c);
+    client_drop_if_done(c);
+}
+
 static void stop(struct daemon *d)
 {
     if (d->stopping)
@@ -166,7 +174,7 @@ static void stop(struct daemon *d)
     exporter_stop(&d->exporter);
     uv_timer_start(&d->grace, on_grace_over, d->config->shutdown_grace_ms, 0);
     requests_refuse_waiting(d);
-    drop_clients(d, client_drop_if_done);
+    drop_clients(d, listen_once_more);
     daemon_maybe_finish(d);
 }
 

@@ -74,6 +74,15 @@ static bool has_more(const struct client *c)
     return uv_is_active((const uv_handle_t *)&c->again);
 }
 
+bool receive_has_frame(const struct client *c)
+{
+    uint32_t length;
+
+    return vn_frame_look(vn_buffer_head(&c->in), vn_buffer_used(&c->in),
+                         (uint32_t)c->daemon->config->frame_limit_bytes,
+                         &length) != VN_FRAME_E_INCOMPLETE;
+}
+
 /* So many of those that are whole, so that who sends many does not keep the others waiting. */
 static void take_frames(struct client *c)
 {
@@ -239,6 +248,7 @@ static void take_turn(struct client *c)
         count_rest(c);
     if (!c->closed && !c->closing)
         time_rest(c);
+    client_drop_if_done(c);
 }
 
 static void on_again(uv_idle_t *idle)

@@ -258,6 +258,25 @@ def test_new_requests_while_stopping():
         check(replies[1].infer.label, "the running one is lost")
 
 
+def test_requests_that_came_before_the_stop():
+    """They are there, and not read yet, when it is told to stop: each is answered."""
+    with Daemon(store("small")) as d, d.connect() as c, d.connect() as idle:
+        for one in (c, idle):
+            one.call(describe=pb.DescribeRequest())
+        d.process.send_signal(signal.SIGSTOP)
+        ask = c.request(infer=infer("garment", image(28, 28)), id=9)
+        c.send_bytes(ask * 10 + ask[:50])
+        d.process.send_signal(signal.SIGTERM)
+        d.process.send_signal(signal.SIGCONT)
+        for _ in range(10):
+            r = c.receive()
+            check(r.id == 9, str(r))
+            if r.WhichOneof("result") != "infer":
+                expect_error(r, pb.SHUTTING_DOWN, "the daemon stops")
+        check(c.at_end() and idle.at_end(), "the connection is still open")
+        check(d.wait() == 0, "exit status")
+
+
 def test_no_grace():
     with large(shutdown_grace_ms=0) as d, d.connect() as c:
         c.send_bytes(c.request(infer=slow()))
