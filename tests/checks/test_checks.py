@@ -14,6 +14,7 @@ import cards
 import count
 import layers
 import links
+import promises
 import style
 import tour
 
@@ -27,6 +28,10 @@ GOOD = {
     "docs/A.md": "# A head, line\n\n[b](../base/a.h) [c](#a-head-line) [d](https://x.y/)\n",
     "docs/TOUR.md": "1. `base/a.h` - It.\n2. `engine/e.h`, `engine/e.c` - It.\n"
     "3. `proto/p.h` - It.\n4. `daemon/main.c`, `clients/cli/c.c` - It.\n",
+    "docs/security.md": "| promise | held by |\n|---|---|\n"
+    "| it is | `tests/a/test_a.py` (`all`, `is`), `tests/b.c` |\n",
+    "tests/a/test_a.py": "def test_all():\n    pass\n\n\ndef test_is():\n    pass\n",
+    "tests/b.c": "int vn_b = 0;\n",
     "models/README.md": "## What a card says\n\n| heading | says |\n|---|---|\n| Data | it |\n",
     "models/table.py": "def table(e):\n    return '| a |\\n| ' + str(e['rows']) + ' |'\n",
     "models/m/README.md": "# M\n\n## Data\n\n| a |\n| 7 |\n",
@@ -52,8 +57,19 @@ class Tree(unittest.TestCase):
             self.assertIn(word, complaints[0])
 
     def test_good_tree(self):
-        for check in (cards, layers, style, links, tour):
+        for check in (cards, layers, links, promises, style, tour):
             self.assertEqual(self.run_check(check, {}), [], check.__name__)
+
+    def test_promises(self):
+        def page(cell):
+            return f"| promise | held by |\n|---|---|\n| it is | {cell} |\n"
+
+        for cell, word in (
+            ("people", "names no test"),
+            ("`tests/c.c`", "tests/c.c does not exist"),
+            ("`tests/a/test_a.py` (`all`, `isnt`)", "has no isnt"),
+        ):
+            self.blames(promises, "docs/security.md", page(cell), word)
 
     def test_layers(self):
         for path, name in (
