@@ -13,6 +13,7 @@
 
 static const char *const kernel_words[] = {"auto", "winograd", "direct", "gemm", "ref", NULL};
 static const char *const verify_words[] = {"first_use", "load", "never", NULL};
+static const char *const full_words[] = {"wait", "replan", "refuse", NULL};
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
 
 #define KEY(key, kind, ...)                                                                        \
@@ -66,6 +67,9 @@ const struct config_key config_keys[] = {
     STORE(default_budget_bytes, default_budget_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
     KEY(task_budgets, CONFIG_BUDGETS, 1, CONFIG_BYTES_MAX, NULL),
     KEY(memory_limit_bytes, CONFIG_NUMBER, 0, CONFIG_BYTES_MAX, NULL),
+    KEY(when_memory_full, CONFIG_CHOICE, 0, 0, full_words),
+    KEY(pressure_step_percent, CONFIG_NUMBER, 1, 90, NULL),
+    KEY(pressure_hold_ms, CONFIG_NUMBER, 100, 3600000, NULL),
     KEY(shutdown_grace_ms, CONFIG_NUMBER, 0, 600000, NULL),
     KEY(metrics_file, CONFIG_TEXT, 0, CONFIG_PATH_MAX, NULL),
     KEY(metrics_socket, CONFIG_TEXT, 0, CONFIG_SOCKET_MAX, NULL),
@@ -97,6 +101,9 @@ void config_defaults(struct config *ret_config)
         .reply_backlog_bytes = MIB,
         .reply_timeout_ms = 30000,
         .uid.of[CONFIG_LIMIT_RATE] = 1000, /* a connection costs some 20 us */
+        .when_memory_full = "wait",
+        .pressure_step_percent = 25,
+        .pressure_hold_ms = 10000,
         .shutdown_grace_ms = 2000,
         .metrics_mode = "0660",
         .metrics_interval_ms = 15000,
@@ -303,6 +310,15 @@ unsigned config_mode(const char *octal)
 unsigned config_socket_mode(const struct config *c)
 {
     return config_mode(c->socket_mode);
+}
+
+unsigned config_when_full(const struct config *c)
+{
+    unsigned i = 0;
+
+    while (strcmp(full_words[i], c->when_memory_full))
+        i++;
+    return i;
 }
 
 uint64_t config_budget(const struct config *c, const struct config_store *store, const char *task)

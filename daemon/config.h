@@ -84,7 +84,10 @@ struct config {
     struct config_uid_limits uid_limits[CONFIG_UIDS_MAX];
     uint32_t n_task_budgets;
     struct config_budget task_budgets[VN_TASKS_MAX]; /* of all stores */
-    uint64_t memory_limit_bytes;                     /* 0: none */
+    uint64_t memory_limit_bytes; /* of the process; 0: by the control group, or none */
+    char when_memory_full[CONFIG_WORD_MAX + 1];
+    uint64_t pressure_step_percent;
+    uint64_t pressure_hold_ms;
     uint64_t shutdown_grace_ms;
     char metrics_file[CONFIG_PATH_MAX + 1];     /* empty: none */
     char metrics_socket[CONFIG_SOCKET_MAX + 1]; /* empty: none */
@@ -150,6 +153,9 @@ const struct config_limits *config_limits(const struct config *c, uid_t uid);
 unsigned config_mode(const char *octal);
 
 unsigned config_socket_mode(const struct config *c);
+
+/* The number of the word of when_memory_full. */
+unsigned config_when_full(const struct config *c);
 
 /* The budget of a request that states none; 0: the full path. */
 uint64_t config_budget(const struct config *c, const struct config_store *store, const char *task);

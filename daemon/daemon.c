@@ -79,6 +79,14 @@ static void on_gauge_idle(void *context)
     daemon_maybe_finish(context);
 }
 
+/* Of memory pressure; called by a thread of its own. */
+static void relieve(void *context)
+{
+    struct daemon *d = context;
+
+    vn_residency_trim(d->memory.residency, 0);
+}
+
 static bool workers_moved(void *context)
 {
     struct daemon *d = context;
@@ -110,14 +118,15 @@ static void close_handles(struct daemon *d)
     reload_deinit(&d->reload);
     gauge_deinit(&d->gauge);
     exporter_deinit(&d->exporter);
+    pressure_close(&d->memory.pressure);
     schedule_deinit(d);
     pool_stop(&d->pool);
 }
 
 void daemon_maybe_finish(struct daemon *d)
 {
-    if (!d->stopping || d->finished || d->clients || d->ledger.running || d->reload.running ||
-        d->gauge.running || d->exporter.running)
+    if (!d->stopping || d->finished || d->clients || d->memory.ledger.running ||
+        d->reload.running || d->gauge.running || d->exporter.running)
         return;
     d->finished = true;
     close_handles(d); /* with the last of them closed, the loop ends */
@@ -145,9 +154,9 @@ static void on_grace_over(uv_timer_t *timer)
         uv_timer_start(timer, on_grace_over, LAST_GRACE_MS, 0);
         return;
     }
-    if (d->ledger.running) {
+    if (d->memory.ledger.running) {
         vn_log_error("%u runs did not end after they were cancelled; leaving without them",
-                     d->ledger.running);
+                     d->memory.ledger.running);
         _exit(EXIT_FAILURE);
     }
     if (d->reload.running) /* reading a large store: nothing is lost */
@@ -236,10 +245,13 @@ static int start(struct daemon *d, struct vn_why *why)
 
     if (r)
         return r;
-    r = stores_load(&d->stores, c, why);
+    r = memory_init(&d->memory, c);
+    if (r)
+        return vn_because(why, r, "starting: %s", strerror(-r));
+    r = stores_load(&d->stores, c, &d->memory, why);
     if (r)
         return r;
-    d->fixed_bytes = stores_idle_pss(&d->stores);
+    memory_begin(d, stores_idle_pss(&d->stores));
     r = pool_start(&d->pool, &d->loop, (uint32_t)c->workers, on_job_done, d);
     if (r)
         return vn_because(why, r, "starting %llu workers: %s", (unsigned long long)c->workers,
@@ -253,6 +265,8 @@ static int start(struct daemon *d, struct vn_why *why)
     r = exporter_init(&d->exporter, d, why);
     if (r)
         return r;
+    pressure_open(&d->memory.pressure, &d->loop, (uint32_t)c->pressure_step_percent,
+                  c->pressure_hold_ms, relieve, d);
     watch_signals(d);
     return listener_open(&d->listener, &d->loop, on_accepted, d, why);
 }
@@ -275,6 +289,7 @@ static int serve(struct daemon *d)
     uv_run(&d->loop, UV_RUN_DEFAULT); /* until the last handle is closed */
     users_deinit(&d->users);
     stores_deinit(&d->stores);
+    memory_deinit(&d->memory);
     uv_loop_close(&d->loop);
     return started ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -16,8 +16,8 @@
 #include "daemon/config.h"
 #include "daemon/exporter.h"
 #include "daemon/gauge.h"
-#include "daemon/ledger.h"
 #include "daemon/listener.h"
+#include "daemon/memory.h"
 #include "daemon/queue.h"
 #include "daemon/reload.h"
 #include "daemon/schedule.h"
@@ -74,7 +74,7 @@ struct daemon {
     uint64_t input_bytes; /* frames that have not arrived whole, over all clients */
     struct queue queue;
     struct schedule schedule;
-    struct ledger ledger;
+    struct memory memory;
     struct pool pool;
     struct stores stores;
     struct reload reload;
@@ -82,7 +82,6 @@ struct daemon {
     struct exporter exporter;
     uint64_t counters[N_COUNTERS];
     uint64_t started_ns;
-    uint64_t fixed_bytes;          /* PSS, loaded and before the first run */
     uint64_t complained_memory_ns; /* the last log line about memory for connections */
     uint64_t complained_slow_ns;   /* and about slow readers */
     uint64_t complained_late_ns;   /* and about slow writers */

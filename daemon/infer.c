@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "daemon/promise.h"
 #include "daemon/text.h"
 
 #define BAD_REQUEST_CODE VIRTUALNET__CODE__BAD_REQUEST
@@ -169,53 +170,12 @@ static int prepare_place(const struct job *j, struct refusal *r)
     return 0;
 }
 
-static int refuse_memory(struct refusal *r, const struct job *j, const struct ledger *ledger)
-{
-    r->limit_name = "memory_limit_bytes";
-    r->limit = ledger->limit;
-    r->current = ledger->promised;
-    r->needed_bytes = j->promise_bytes;
-    return refuse(r, VIRTUALNET__CODE__BUSY,
-                  "the run may need %llu bytes and memory_limit_bytes is %llu; state a "
-                  "budget_bytes of at most that",
-                  (unsigned long long)j->promise_bytes, (unsigned long long)ledger->limit);
-}
-
-/* What the ledger will be told: exact for a path that the request fixes, else the most that the
- * agent can choose. */
-static int prepare_promise(struct job *j, const struct ledger *ledger, struct refusal *r)
-{
-    const struct vn_infer_request *q = &j->request;
-    const struct vn_planner *p = j->model->planner;
-    struct vn_plan plan;
-
-    if (q->levels) {
-        vn_plan_path(p, q->task, q->levels, q->n_levels, j->image.length, &plan);
-        j->promise_bytes = vn_bytes_total(&plan.bytes);
-        if (q->budget_bytes && j->promise_bytes > q->budget_bytes) {
-            r->needed_bytes = j->promise_bytes;
-            return refuse(r, VIRTUALNET__CODE__BUDGET_TOO_SMALL,
-                          "the path that level states needs %llu bytes, budget_bytes is %llu; "
-                          "raise it, or leave one of the two out",
-                          (unsigned long long)j->promise_bytes,
-                          (unsigned long long)q->budget_bytes);
-        }
-    } else {
-        vn_plan_uniform(p, q->task, j->model->network->groups, j->image.length, &plan);
-        j->promise_bytes = vn_bytes_total(&plan.bytes);
-        if (q->budget_bytes && q->budget_bytes < j->promise_bytes)
-            j->promise_bytes = q->budget_bytes;
-    }
-    return ledger_fits(ledger, j->promise_bytes) == LEDGER_E_NEVER ? refuse_memory(r, j, ledger)
-                                                                   : 0;
-}
-
-int infer_prepare(struct job *j, const struct config *c, const struct ledger *ledger,
+int infer_prepare(struct job *j, const struct config *c, const struct promise_terms *terms,
                   struct refusal *refusal)
 {
     prepare_deadline(j);
     j->request.plan_only = j->message->call_case == VIRTUALNET__REQUEST__CALL_PLAN;
     return prepare_task(j, refusal) || prepare_image(j, c, refusal) || prepare_levels(j, refusal) ||
            prepare_wishes(j, c, refusal) || prepare_place(j, refusal) ||
-           prepare_promise(j, ledger, refusal);
+           promise_make(j, terms, refusal);
 }

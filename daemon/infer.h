@@ -4,11 +4,11 @@
 
 #include "daemon/config.h"
 #include "daemon/job.h"
-#include "daemon/ledger.h"
+#include "daemon/promise.h"
 #include "daemon/reply.h"
 
 /* Fills the job's request from its message. 0, or 1 with the refusal set. */
-int infer_prepare(struct job *j, const struct config *c, const struct ledger *ledger,
+int infer_prepare(struct job *j, const struct config *c, const struct promise_terms *terms,
                   struct refusal *refusal);
 
 /* UNKNOWN_TASK with what there is; returns 1. */

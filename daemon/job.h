@@ -9,6 +9,7 @@
 
 #include "daemon/memfd.h"
 #include "daemon/model.h"
+#include "daemon/promise.h"
 #include "daemon/queue.h"
 #include "proto/virtualnet.pb-c.h"
 
@@ -21,6 +22,7 @@ enum job_outcome {
     JOB_CANCELLED,
     JOB_DEADLINE, /* phase */
     JOB_DAMAGED,  /* result.damaged_part */
+    JOB_NO_ROOM,  /* not within what is left of the memory limit; promise */
     JOB_FAILED,   /* error */
 };
 
@@ -43,7 +45,9 @@ struct job {
     uint8_t levels[VN_BLOCKS_MAX];
     struct vn_infer_request request;
     uint32_t top_k;
-    uint64_t promise_bytes; /* what the ledger is told */
+    struct ledger_promise promise;
+    enum memory_full when_full;
+    bool replanned; /* request.budget_bytes is what was left */
     uint64_t arrived_ns, started_ns, ended_ns;
     uint64_t deadline_ns; /* on the clock of vn_now_ns; 0: none */
     atomic_bool cancel;

@@ -26,6 +26,7 @@ static void take_store(const struct store *from, struct metrics_snapshot_store *
     s->number[METRICS_STORE_PARTS] = checks.parts;
     s->number[METRICS_STORE_PARTS_VERIFIED] = checks.good;
     s->number[METRICS_STORE_PARTS_DAMAGED] = checks.damaged;
+    s->number[METRICS_STORE_RESIDENT] = vn_store_resident_bytes(m->store);
 }
 
 static void take_tasks(const struct daemon *d, uint32_t store, struct metrics_snapshot *s)
@@ -45,8 +46,6 @@ int metrics_snapshot_take(const struct daemon *d, struct metrics_snapshot *ret_s
 {
     struct metrics_snapshot s = {
         .uptime_ns = vn_now_ns() - d->started_ns,
-        .fixed_bytes = d->fixed_bytes,
-        .memory_limit_bytes = d->ledger.limit,
         .waiting_bytes = d->queue.bytes,
         .waiting_limit = d->queue.limit,
         .workers = d->pool.n_workers,

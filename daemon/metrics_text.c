@@ -95,13 +95,25 @@ static void write_queue(struct out *o, const struct metrics_snapshot *s)
 static void write_memory(struct out *o, const struct metrics_snapshot *s)
 {
     const struct status_memory *m = &s->report.memory;
+    const struct memory_report *b = &s->report.books;
     const struct number numbers[] = {
-        {"memory_promised_bytes", "gauge", s->report.promised_bytes,
-         "The most that running requests, and those that workers take next, may need together."},
-        {"memory_limit_bytes", "gauge", s->memory_limit_bytes,
-         "What may be promised at a time (memory_limit_bytes); 0 is no limit."},
-        {"memory_fixed_bytes", "gauge", s->fixed_bytes,
-         "Proportional set size of the process before the first request."},
+        {"memory_limit_bytes", "gauge", b->limit,
+         "What the process may hold: memory_limit_bytes, or by the control group; 0 is no limit."},
+        {"memory_accounted_bytes", "gauge", b->accounted,
+         "What the process holds at most: fixed, scratch, buffers, resident slices and the images "
+         "and results of runs."},
+        {"memory_fixed_bytes", "gauge", b->fixed,
+         "Proportional set size of the process, loaded and before the first request."},
+        {"memory_scratch_bytes", "gauge", b->scratch,
+         "Activations of all workers and stores, as large as they can become."},
+        {"memory_buffer_bytes", "gauge", b->buffers, "Requests that arrive or wait."},
+        {"memory_resident_bytes", "gauge", b->resident,
+         "Slices of all stores that are in memory, in use or kept."},
+        {"memory_promised_bytes", "gauge", b->promised,
+         "The most that running requests, and those that workers take next, may need together "
+         "beside the scratch."},
+        {"memory_pressure_events_total", "counter", b->events,
+         "Events of memory pressure that the service manager passed on."},
         {"memory_pss_bytes", "gauge", m->pss,
          "Proportional set size of the process: a page shared by n processes counts as 1/n."},
         {"memory_pss_anonymous_bytes", "gauge", m->pss_anon,
@@ -110,11 +122,16 @@ static void write_memory(struct out *o, const struct metrics_snapshot *s)
          "Its part of store, program and libraries, which the kernel can drop."},
         {"memory_rss_bytes", "gauge", m->rss,
          "Resident set size of the process: shared pages count in full."},
-        {"memory_cgroup_bytes", "gauge", m->cgroup,
+        {"memory_cgroup_bytes", "gauge", m->cgroup.charged,
          "What the memory control group is charged, page cache included; 0 without one."},
+        {"memory_cgroup_reclaimable_bytes", "gauge", m->cgroup.reclaimable,
+         "Of it, pages of files, which the kernel can drop."},
     };
 
     write_numbers(o, numbers, COUNT(numbers));
+    head(o, "memory_pressure_share", "gauge",
+         "Part of the default budgets that is in force, 0 to 1: pressure lowers it.");
+    line(o, "virtualnetd_memory_pressure_share %.4f\n", b->share);
 }
 
 static const struct {
@@ -136,6 +153,8 @@ static const struct {
     [METRICS_STORE_PARTS_DAMAGED] = {"store_parts_damaged", "gauge",
                                      "Parts that do not agree with their checksum; requests that "
                                      "need one are refused."},
+    [METRICS_STORE_RESIDENT] = {"store_resident_bytes", "gauge",
+                                "Slices of the store that are in memory, in use or kept."},
 };
 
 static void write_stores(struct out *o, const struct metrics_snapshot *s)

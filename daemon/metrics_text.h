@@ -18,6 +18,7 @@ enum metrics_store {
     METRICS_STORE_PARTS,
     METRICS_STORE_PARTS_VERIFIED,
     METRICS_STORE_PARTS_DAMAGED,
+    METRICS_STORE_RESIDENT,
     N_METRICS_STORE,
 };
 
@@ -35,7 +36,7 @@ struct metrics_snapshot_task {
 /* A copy of what the loop owns, for another thread to write out. */
 struct metrics_snapshot {
     struct status_report report; /* memory included */
-    uint64_t uptime_ns, fixed_bytes, memory_limit_bytes;
+    uint64_t uptime_ns;
     uint64_t waiting_bytes;
     uint32_t waiting_limit, workers;
     uint32_t n_stores;

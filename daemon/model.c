@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "daemon/memory.h"
 #include "daemon/status.h"
 #include "daemon/text.h"
 #include "daemon/warm_up.h"
@@ -60,6 +61,19 @@ static int make_sessions(struct model *m, const struct config *c, struct vn_why 
     return 0;
 }
 
+/* Each session's arena is as large as its largest input wants it. */
+static uint64_t scratch_bytes(const struct model *m, const struct vn_compute *compute)
+{
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < m->network->n_inputs; i++) {
+        uint64_t bytes = vn_scratch_bytes(m->network, i, compute);
+
+        most = bytes > most ? bytes : most;
+    }
+    return most * m->n_sessions;
+}
+
 static int verify(struct model *m, struct vn_why *why)
 {
     const char *when = m->settings->verify;
@@ -93,12 +107,15 @@ static int prepare(struct model *m, const struct config *c, uint64_t warm_up_byt
     r = make_sessions(m, c, why);
     if (r)
         return r;
+    m->scratch_bytes = scratch_bytes(m, &compute);
+    r = model_warm_up(m, c, warm_up_bytes, why);
     m->idle_pss_bytes = status_memory().pss;
-    return model_warm_up(m, c, warm_up_bytes, why);
+    return r;
 }
 
-int model_load(const struct config *c, const struct config_store *settings, uint64_t warm_up_bytes,
-               struct vn_why *why, struct model **ret_model)
+int model_load(const struct config *c, const struct config_store *settings,
+               struct vn_residency *residency, uint64_t warm_up_bytes, struct vn_why *why,
+               struct model **ret_model)
 {
     _cleanup_(unrefp) struct model *m = calloc(1, sizeof *m);
     int r;
@@ -111,6 +128,8 @@ int model_load(const struct config *c, const struct config_store *settings, uint
     if (r)
         return r == -ENOMEM ? r : MODEL_E_FAILED;
     m->network = m->store->network;
+    if (vn_residency_join(residency, m->store))
+        return vn_because(why, -ENOMEM, "out of memory");
     r = prepare(m, c, warm_up_bytes, why);
     if (r)
         return vn_because_in(why, r == -ENOMEM ? r : MODEL_E_FAILED, settings->path);
@@ -138,6 +157,8 @@ struct model *model_unref(struct model *m)
 {
     if (!m || --m->references)
         return NULL;
+    if (m->memory)
+        memory_remove(m->memory, m);
     for (uint32_t i = 0; i < m->n_sessions; i++)
         vn_session_free(m->sessions[i]);
     free(m->sessions);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "daemon/config.h"
+#include "engine/residency.h"
 #include "engine/session.h"
 
 enum {
@@ -18,16 +19,20 @@ struct model {
     struct vn_session **sessions; /* by worker; each is used by its worker alone */
     uint32_t n_sessions;
     uint64_t idle_pss_bytes; /* of the process, loaded and before the first run */
+    uint64_t scratch_bytes;  /* of all sessions, as large as they can become */
+    struct memory *memory;   /* its books have this model; NULL: not yet */
     bool verified;           /* the whole store was, at load */
     bool *reported;          /* owned; by part: its damage is in the log */
     uint32_t references;
 };
 
-/* Opens one of the configuration's stores, verifies it as that says, makes sessions, and warms up
- * the default paths by at most so many bytes (warm_up.h), so that what comes out answers within its
- * normal time. Touches nothing but its arguments. 0, MODEL_E_FAILED or -ENOMEM; why is set. */
-int model_load(const struct config *c, const struct config_store *settings, uint64_t warm_up_bytes,
-               struct vn_why *why, struct model **ret_model);
+/* Opens one of the configuration's stores, verifies it as that says, accounts its slices in
+ * `residency`, makes sessions, and warms up the default paths by at most so many bytes (warm_up.h),
+ * so that what comes out answers within its normal time. Touches nothing but its arguments. 0,
+ * MODEL_E_FAILED or -ENOMEM; why is set. */
+int model_load(const struct config *c, const struct config_store *settings,
+               struct vn_residency *residency, uint64_t warm_up_bytes, struct vn_why *why,
+               struct model **ret_model);
 
 /* What is known of the store's parts. */
 struct vn_store_checks model_checks(const struct model *m);

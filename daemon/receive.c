@@ -182,6 +182,7 @@ static void count_rest(struct client *c)
     d->input_bytes += used - c->input_bytes;
     c->user->used[CONFIG_LIMIT_INPUT_BYTES] += used - c->input_bytes;
     c->input_bytes = used;
+    memory_note(d);
     if (used > CLIENT_READ_BYTES)
         check_input(c);
 }

@@ -18,7 +18,8 @@ static void *load(void *argument)
     struct reload *r = argument;
 
     /* nobody waits: all that default requests need is looked at */
-    r->result = model_load(r->daemon->config, r->store->settings, UINT64_MAX, &r->why, &r->model);
+    r->result = model_load(r->daemon->config, r->store->settings, r->daemon->memory.residency,
+                           UINT64_MAX, &r->why, &r->model);
     uv_async_send(&r->woken);
     return NULL;
 }
@@ -57,7 +58,7 @@ static void note_success(struct reload *r)
     const struct store *s = r->store;
     char size[VN_BYTES_TEXT];
 
-    store_switch(r->store, r->model);
+    store_switch(r->store, r->model, &r->daemon->memory);
     r->model = NULL;
     malloc_trim(0);
     vn_log_notice("reloaded %s (store %s): %s, %s", s->settings->path, s->settings->name,

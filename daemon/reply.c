@@ -148,6 +148,10 @@ static void reply_failed(struct client *c, const struct job *j)
     case JOB_DAMAGED:
         refuse_damaged(&r, j);
         break;
+    case JOB_NO_ROOM:
+        promise_refuse(j, &c->daemon->memory.ledger,
+                       schedule_retry_ms(c->daemon, schedule_running(c->daemon)), &r);
+        break;
     case JOB_CANCELLED:
         if (c->daemon->stopping)
             refuse(&r, VIRTUALNET__CODE__SHUTTING_DOWN,
@@ -192,6 +196,8 @@ static void fill_path(struct infer_reply *r, const struct job *j)
     reply_fill_bytes(&plan->bytes, &r->bytes);
     r->infer.bytes = &r->bytes;
     r->infer.budget_bytes = j->request.budget_bytes;
+    r->infer.streamed = plan->piece_windows > 0;
+    r->infer.replanned = j->replanned;
     r->infer.decided_by =
         (char *)(j->result.fixed_path ? "request" : vn_agent_kind_names[j->result.decided_by]);
 }

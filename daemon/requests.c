@@ -182,7 +182,15 @@ static void submit(struct client *c, struct job *j)
     struct daemon *d = c->daemon;
     struct refusal r = {0};
 
-    if (infer_prepare(j, d->config, &d->ledger, &r) || admit(c, j, &r)) {
+    const struct promise_terms terms = {
+        .ledger = &d->memory.ledger,
+        .when_full = config_when_full(d->config),
+        .default_share = pressure_share(&d->memory.pressure),
+        .retry_ms = schedule_retry_ms(d, schedule_running(d)),
+    };
+
+    memory_note(d);
+    if (infer_prepare(j, d->config, &terms, &r) || admit(c, j, &r)) {
         uint64_t id = j->id;
 
         job_free(j);

@@ -160,7 +160,6 @@ static void on_expiry(uv_timer_t *timer)
 void schedule_init(struct daemon *d)
 {
     queue_init(&d->queue, (uint32_t)d->config->queue_limit, d->config->queue_limit_bytes);
-    ledger_init(&d->ledger, d->config->memory_limit_bytes);
     uv_timer_init(&d->loop, &d->schedule.expiry);
     d->schedule.expiry.data = d;
     d->schedule.open = true;
@@ -204,6 +203,19 @@ int schedule_enter(struct daemon *d, struct client *c, struct job *j, struct job
     return 0;
 }
 
+/* Enters the job, as it is or planned again with what is left. */
+static bool take_memory(struct daemon *d, struct job *j)
+{
+    bool taken;
+
+    memory_note(d);
+    taken = !ledger_take(&d->memory.ledger, &j->promise) ||
+            (promise_shrink(j, ledger_left(&d->memory.ledger)) &&
+             !ledger_take(&d->memory.ledger, &j->promise));
+    memory_note(d);
+    return taken;
+}
+
 void schedule_feed(struct daemon *d)
 {
     struct job *j;
@@ -216,8 +228,14 @@ void schedule_feed(struct daemon *d)
         }
         if (!pool_has_room(&d->pool) && !make_room(d, j))
             return;
-        if (ledger_take(&d->ledger, j->promise_bytes))
-            return; /* the first waits for memory, and the others behind it */
+        if (!take_memory(d, j)) {
+            if (j->when_full != MEMORY_FULL_REFUSE)
+                return; /* the first waits for memory, and the others behind it */
+            leave_queue(d, j);
+            j->outcome = JOB_NO_ROOM;
+            requests_finish(d, j);
+            continue;
+        }
         j->handed = true;
         d->schedule.ahead++;
         pool_give(&d->pool, j);
@@ -233,7 +251,8 @@ bool schedule_recall(struct daemon *d, struct job *j)
         return false;
     j->handed = false;
     d->schedule.ahead--;
-    ledger_give(&d->ledger, j->promise_bytes);
+    ledger_give(&d->memory.ledger, &j->promise);
+    memory_note(d);
     return true;
 }
 
@@ -255,7 +274,8 @@ void schedule_done(struct daemon *d, struct job *j)
     if (j->item.waiting) /* it came before one that counts as running */
         begin(d, j);
     note_begun(d);
-    ledger_give(&d->ledger, j->promise_bytes);
+    ledger_give(&d->memory.ledger, &j->promise);
+    memory_note(d);
     if (j->outcome != JOB_DONE)
         return; /* how long it would have run is not known */
     ran_ns = j->ended_ns - j->started_ns;

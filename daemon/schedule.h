@@ -23,7 +23,7 @@ struct schedule {
     bool open;            /* the handle is */
 };
 
-/* The daemon's queue, ledger and schedule, empty. */
+/* The daemon's queue and schedule, empty. */
 void schedule_init(struct daemon *d);
 
 /* Closes the handle. */

@@ -11,19 +11,6 @@
 #include "base/clock.h"
 #include "daemon/daemon.h"
 
-/* The text of a small file of the kernel's, "" when it cannot be read. No stdio: it would make heap
- * for the thread that calls this. */
-static void read_file(const char *file, char *text, size_t size)
-{
-    _cleanup_(vn_closep) int fd = open(file, O_RDONLY | O_CLOEXEC);
-    size_t used = 0;
-    ssize_t n = 0;
-
-    while (fd >= 0 && (n = read(fd, text + used, size - 1 - used)) > 0)
-        used += (size_t)n;
-    text[used] = 0;
-}
-
 /* The number behind "\nname:", 0 when there is none. */
 static uint64_t find_kib(const char *text, const char *name)
 {
@@ -35,42 +22,18 @@ static uint64_t find_kib(const char *text, const char *name)
     return at ? strtoull(at + strlen(key), NULL, 10) * 1024 : 0;
 }
 
-/* memory.current of the control group (v2), or memory.usage_in_bytes (v1). Lines are "0::/path" for
- * the unified hierarchy, "7:memory:/path" for the older one. */
-static uint64_t cgroup_bytes(void)
-{
-    char text[4096], file[640], number[32], *next = NULL;
-    uint64_t bytes = 0;
-
-    read_file("/proc/self/cgroup", text, sizeof text);
-    for (char *line = strtok_r(text, "\n", &next); line && !bytes;
-         line = strtok_r(NULL, "\n", &next)) {
-        const char *path = strrchr(line, ':');
-
-        if (!strncmp(line, "0::/", 4))
-            snprintf(file, sizeof file, "/sys/fs/cgroup%s/memory.current", path + 1);
-        else if (strstr(line, ":memory:"))
-            snprintf(file, sizeof file, "/sys/fs/cgroup/memory%s/memory.usage_in_bytes", path + 1);
-        else
-            continue;
-        read_file(file, number, sizeof number);
-        bytes = strtoull(number, NULL, 10);
-    }
-    return bytes;
-}
-
 struct status_memory status_memory(void)
 {
     char text[4096];
 
-    read_file("/proc/self/smaps_rollup", text, sizeof text);
+    cgroup_read_file("/proc/self/smaps_rollup", text, sizeof text);
     return (struct status_memory){
         .pss = find_kib(text, "Pss"),
         .pss_anon = find_kib(text, "Pss_Anon"),
         /* files on tmpfs count as shared memory */
         .pss_file = find_kib(text, "Pss_File") + find_kib(text, "Pss_Shmem"),
         .rss = find_kib(text, "Rss"),
-        .cgroup = cgroup_bytes(),
+        .cgroup = cgroup_memory(),
     };
 }
 
@@ -79,7 +42,7 @@ void status_report(const struct daemon *d, struct status_report *ret_report)
     _Static_assert(N_COUNTERS <= STATUS_COUNTERS_MAX, "every counter has a place in the reply");
 
     *ret_report = (struct status_report){
-        .promised_bytes = d->ledger.promised,
+        .books = memory_report(d),
         .queue_length = d->queue.length,
         .running = schedule_running(d),
         .connections = d->n_clients,
@@ -188,6 +151,7 @@ static void fill_model(const struct model *m, Virtualnet__StoreStatus *s)
     s->tasks = m->network->n_tasks;
     s->blocks = vn_network_blocks(m->network);
     s->groups = m->network->groups;
+    s->resident_bytes = vn_store_resident_bytes(m->store);
 }
 
 static void fill_stores(const struct daemon *d, struct status_lists *l,
@@ -218,6 +182,27 @@ void status_lists_deinit(struct status_lists *l)
     l->tasks = NULL;
 }
 
+static void fill_memory(const struct status_report *r, Virtualnet__StatusResponse *s)
+{
+    const struct memory_report *b = &r->books;
+
+    s->memory_limit_bytes = b->limit;
+    s->fixed_bytes = b->fixed;
+    s->scratch_bytes = b->scratch;
+    s->buffer_bytes = b->buffers;
+    s->promised_bytes = b->promised;
+    s->resident_bytes = b->resident;
+    s->accounted_bytes = b->accounted;
+    s->pressure_share = b->share;
+    s->pressure_events = b->events;
+    s->pss_bytes = r->memory.pss;
+    s->pss_anon_bytes = r->memory.pss_anon;
+    s->pss_file_bytes = r->memory.pss_file;
+    s->rss_bytes = r->memory.rss;
+    s->cgroup_bytes = r->memory.cgroup.charged;
+    s->cgroup_reclaimable_bytes = r->memory.cgroup.reclaimable;
+}
+
 int status_fill(const struct daemon *d, const struct status_report *r,
                 struct status_lists *ret_lists, Virtualnet__StatusResponse *ret_status)
 {
@@ -227,13 +212,7 @@ int status_fill(const struct daemon *d, const struct status_report *r,
     ret_status->version = (char *)VN_VERSION;
     ret_status->store = (char *)d->stores.list[0].model->network->name;
     ret_status->uptime_ns = vn_now_ns() - d->started_ns;
-    ret_status->promised_bytes = r->promised_bytes;
-    ret_status->fixed_bytes = d->fixed_bytes;
-    ret_status->pss_bytes = r->memory.pss;
-    ret_status->pss_anon_bytes = r->memory.pss_anon;
-    ret_status->pss_file_bytes = r->memory.pss_file;
-    ret_status->rss_bytes = r->memory.rss;
-    ret_status->cgroup_bytes = r->memory.cgroup;
+    fill_memory(r, ret_status);
     ret_status->queue_length = r->queue_length;
     ret_status->queue_limit = d->queue.limit;
     ret_status->running = r->running;
@@ -243,7 +222,6 @@ int status_fill(const struct daemon *d, const struct status_report *r,
     ret_status->parts_verified = checks.good;
     ret_status->parts_damaged = checks.damaged;
     ret_status->groups = d->stores.list[0].model->network->groups;
-    ret_status->memory_limit_bytes = d->ledger.limit;
     fill_counters(r, ret_lists, ret_status);
     fill_stores(d, ret_lists, ret_status);
     return fill_tasks(d, r, ret_lists, ret_status);

@@ -3,7 +3,9 @@
 
 #include <stdint.h>
 
+#include "daemon/cgroup.h"
 #include "daemon/config.h"
+#include "daemon/memory.h"
 #include "proto/virtualnet.pb-c.h"
 
 struct daemon;
@@ -12,7 +14,7 @@ struct store;
 /* Bytes; 0 where the kernel does not say. PSS counts a page shared with n processes as 1/n. */
 struct status_memory {
     uint64_t pss, pss_anon, pss_file, rss;
-    uint64_t cgroup; /* what the control group is charged */
+    struct cgroup_memory cgroup;
 };
 
 /* Takes milliseconds in a large process; the Status call leaves it to a thread (gauge.h). */
@@ -36,7 +38,7 @@ struct status_lists {
 struct status_report {
     struct status_memory memory;
     const struct store *store; /* whose tasks are wanted; NULL: of all */
-    uint64_t promised_bytes;
+    struct memory_report books;
     uint32_t queue_length, running, connections;
     uint64_t counters[STATUS_COUNTERS_MAX];
 };

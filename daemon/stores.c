@@ -6,14 +6,16 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/memory.h"
 #include "daemon/reply.h"
 #include "daemon/text.h"
 #include "daemon/warm_up.h"
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-void store_switch(struct store *s, struct model *m)
+void store_switch(struct store *s, struct model *m, struct memory *memory)
 {
+    memory_add(memory, m);
     if (metrics_serve(&s->metrics, m->network))
         vn_log_warning("no memory to count the tasks of store %s", s->settings->name);
     model_unref(s->model);
@@ -22,24 +24,24 @@ void store_switch(struct store *s, struct model *m)
     s->loaded_ns = vn_now_ns();
 }
 
-static int load(struct store *s, const struct config *c, struct vn_why *why)
+static int load(struct store *s, struct stores *all, const struct config *c, struct vn_why *why)
 {
     struct model *m;
-    int r = model_load(c, s->settings, WARM_UP_BYTES, why, &m);
+    int r = model_load(c, s->settings, all->memory->residency, WARM_UP_BYTES, why, &m);
 
     s->failed_loads += r != 0;
     if (!r)
-        store_switch(s, m);
+        store_switch(s, m, all->memory);
     return r;
 }
 
 /* One that is not the default: without it, the others are served. */
-static void load_other(struct store *s, const struct config *c)
+static void load_other(struct store *s, struct stores *all, const struct config *c)
 {
     struct vn_why why = {""};
     char size[VN_BYTES_TEXT];
 
-    if (load(s, c, &why))
+    if (load(s, all, c, &why))
         vn_log_error("store %s: %s; it is not served until a reload finds a good file",
                      s->settings->name, why.text);
     else
@@ -48,17 +50,18 @@ static void load_other(struct store *s, const struct config *c)
                       s->model->network->n_tasks);
 }
 
-int stores_load(struct stores *s, const struct config *c, struct vn_why *why)
+int stores_load(struct stores *s, const struct config *c, struct memory *memory, struct vn_why *why)
 {
     int r;
 
+    s->memory = memory;
     for (; s->n < c->n_stores; s->n++)
         s->list[s->n].settings = &c->stores[s->n];
-    r = load(&s->list[0], c, why);
+    r = load(&s->list[0], s, c, why);
     if (r)
         return r;
     for (uint32_t i = 1; i < s->n; i++)
-        load_other(&s->list[i], c);
+        load_other(&s->list[i], s, c);
     return 0;
 }
 

@@ -22,16 +22,18 @@ struct store {
 };
 
 struct stores {
+    struct memory *memory; /* where models are accounted */
     uint32_t n;
     struct store list[CONFIG_STORES_MAX];
 };
 
 /* Loads all of the configuration's. 0, or as model_load for the default one; why is set. */
-int stores_load(struct stores *s, const struct config *c, struct vn_why *why);
+int stores_load(struct stores *s, const struct config *c, struct memory *memory,
+                struct vn_why *why);
 void stores_deinit(struct stores *s);
 
 /* From now on new requests are for this model, which is taken. */
-void store_switch(struct store *s, struct model *m);
+void store_switch(struct store *s, struct model *m, struct memory *memory);
 
 /* The store of this name, "" being the default one. NULL: there is none, and the refusal is set. */
 struct store *stores_named(struct stores *s, const char *name, struct refusal *r);

@@ -185,6 +185,7 @@ int model_warm_up(struct model *m, const struct config *c, uint64_t bytes, struc
         if (r)
             r = failed(&w, t, r);
     }
+    vn_session_rest(m->sessions[0]);
     vn_residency_clear(m->store); /* what waits for work holds what it always needs and no more */
     return r;
 }

@@ -26,6 +26,7 @@ struct vn_resident {
     const struct vn_store *store;
     struct vn_resident *next;
     _Atomic uint64_t bytes;
+    uint32_t pending; /* windows that are held and not counted yet, until there is room for them */
     uint32_t newest, oldest;
     struct window windows[]; /* those of the fixed part are not used */
 };
@@ -34,6 +35,7 @@ struct vn_residency {
     pthread_mutex_t lock;
     struct vn_resident *first; /* under lock */
     uint32_t tick;             /* under lock */
+    uint64_t pending;          /* under lock: bytes, of all stores */
     _Atomic uint64_t bytes, room;
 };
 
@@ -233,9 +235,32 @@ void vn_residency_clear(const struct vn_store *s)
         forget(s->resident);
 }
 
+/* So that what is pending fits, too. */
+static void shrink_to_room(struct vn_residency *r)
+{
+    uint64_t room = atomic_load(&r->room);
+
+    shrink_to(r, room > r->pending ? room - r->pending : 0);
+}
+
+/* Without waiting: whoever has the lock looks again after it. */
+static void shrink_if_free(struct vn_residency *r)
+{
+    while (atomic_load(&r->bytes) > atomic_load(&r->room) && !pthread_mutex_trylock(&r->lock)) {
+        bool in_use;
+
+        shrink_to_room(r);
+        in_use = !with_oldest(r);
+        pthread_mutex_unlock(&r->lock);
+        if (in_use)
+            return;
+    }
+}
+
 void vn_residency_set_room(struct vn_residency *r, uint64_t bytes)
 {
     atomic_store(&r->room, bytes);
+    shrink_if_free(r);
 }
 
 void vn_residency_trim(struct vn_residency *r, uint64_t bytes)
@@ -286,7 +311,8 @@ void vn_residency_hold(const struct vn_store *s, uint64_t offset, uint64_t bytes
         w->resident = true;
         w->users++;
     }
-    count(t, added);
+    t->pending += added;
+    t->owner->pending += added * VN_WINDOW_BYTES;
     pthread_mutex_unlock(&t->owner->lock);
 }
 
@@ -294,8 +320,17 @@ void vn_residency_make_room(const struct vn_store *s)
 {
     struct vn_residency *r = s->resident ? s->resident->owner : NULL;
 
-    if (r && atomic_load(&r->bytes) > atomic_load(&r->room))
-        vn_residency_trim(r, atomic_load(&r->room));
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    shrink_to_room(r);
+    for (struct vn_resident *t = r->first; t; t = t->next) {
+        count(t, t->pending);
+        t->pending = 0;
+    }
+    r->pending = 0;
+    pthread_mutex_unlock(&r->lock);
+    shrink_if_free(r);
 }
 
 /* The store is not accounted: what is let go of goes, whoever else may use it. */
@@ -344,4 +379,5 @@ void vn_residency_let_go(const struct vn_store *s, uint64_t offset, uint64_t byt
     unmap(s, end - gone, end);
     discount(t, gone);
     pthread_mutex_unlock(&t->owner->lock);
+    shrink_if_free(t->owner);
 }

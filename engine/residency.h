@@ -34,7 +34,8 @@ VN_DEFINE_CLEANUP(struct vn_residency *, vn_residency_free);
 int vn_residency_join(struct vn_residency *r, struct vn_store *s);
 void vn_residency_leave(struct vn_store *s);
 
-/* Bytes that may be resident; holds from the next run on. At first there is no limit. */
+/* Bytes that may be resident. What is too much is given back at once, as far as nobody uses it and
+ * nobody else is about to: then it is by them. Never waits. At first there is no limit. */
 void vn_residency_set_room(struct vn_residency *r, uint64_t bytes);
 
 /* Gives back what nobody uses until at most so many bytes are left. Takes the time of the system

@@ -118,6 +118,13 @@ struct vn_session *vn_session_free(struct vn_session *s)
     return NULL;
 }
 
+void vn_session_rest(struct vn_session *s)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    (void)madvise(s->arena, s->map_bytes - 2 * page, MADV_DONTNEED);
+}
+
 const struct vn_planner *vn_session_planner(const struct vn_session *s)
 {
     return s->planner;

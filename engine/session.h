@@ -44,6 +44,9 @@ const struct vn_store *vn_session_store(const struct vn_session *s);
 uint64_t vn_scratch_bytes(const struct vn_network *n, uint32_t input,
                           const struct vn_compute *compute);
 
+/* Gives the arena's pages back until a run touches them again. */
+void vn_session_rest(struct vn_session *s);
+
 /* Where preprocessing puts the image, (H, W, C) floats of the task's input, kept until the next. */
 float *vn_session_image(struct vn_session *s, uint32_t task);
 

@@ -18,7 +18,7 @@
 #include "engine/layout.h"
 #include "engine/store.h"
 
-#define VN_STREAM_SHARE 20 /* of all parameters make a piece; two are a tenth */
+#define VN_STREAM_SHARE 24 /* such a part of all parameters is a piece: two are a twelfth */
 
 /* Windows of the largest piece when every chunk is one group. */
 uint64_t vn_stream_least_piece(const struct vn_network *n, const struct vn_layout *l);

@@ -205,6 +205,8 @@ static int fill_request(struct vn_client *c, const struct vn_client_request *req
         message->stream = (char *)request->stream;
     message->replace = request->replace != 0;
     message->deadline_at_ns = request->deadline_at_ns;
+    message->when_full = (Virtualnet__WhenFull)request->when_full; /* the same numbers */
+    message->streaming = request->streaming != 0;
     return 0;
 }
 

@@ -76,6 +76,8 @@ static void fill_answer(struct vn_reply *reply, const Virtualnet__InferResponse 
         .agent_ns = m->agent_ns,
         .compute_ns = m->compute_ns,
         .store = m->store,
+        .streamed = m->streamed,
+        .replanned = m->replanned,
     };
     reply->public.answer = &reply->answer;
 }
@@ -193,6 +195,7 @@ static void fill_store_status(struct vn_client_store_status *s, const Virtualnet
         .loads = m->loads,
         .failed_loads = m->failed_loads,
         .loaded_since_ns = m->loaded_since_ns,
+        .resident_bytes = m->resident_bytes,
     };
 }
 
@@ -241,6 +244,13 @@ static void fill_status(struct vn_reply *reply, const Virtualnet__StatusResponse
         .tasks = tasks,
         .n_stores = m->n_store_status,
         .stores = stores,
+        .scratch_bytes = m->scratch_bytes,
+        .buffer_bytes = m->buffer_bytes,
+        .resident_bytes = m->resident_bytes,
+        .accounted_bytes = m->accounted_bytes,
+        .cgroup_reclaimable_bytes = m->cgroup_reclaimable_bytes,
+        .pressure_share = m->pressure_share,
+        .pressure_events = m->pressure_events,
     };
     reply->public.status = &reply->status;
 }

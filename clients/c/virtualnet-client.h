@@ -117,6 +117,14 @@ enum vn_client_class {
     VN_CLIENT_CONTROL = 1, /* before all bulk requests that wait; for what a robot acts upon */
 };
 
+/* What becomes of a run that does not fit beside those that are on. */
+enum vn_client_when_full {
+    VN_CLIENT_WHEN_FULL_DEFAULT = 0, /* as the daemon's configuration says */
+    VN_CLIENT_WAIT = 1,
+    VN_CLIENT_REPLAN = 2, /* with what is left, if that is enough for the smallest path */
+    VN_CLIENT_REFUSE = 3, /* VN_CLIENT_E_BUSY */
+};
+
 struct vn_client_request {
     const char *task; /* NULL: the only task of the store */
     struct vn_client_image image;
@@ -139,6 +147,10 @@ struct vn_client_request {
     /* As the daemon's configuration names it. NULL: the default store when it has the task, else
      * the only other one that does. */
     const char *store;
+    enum vn_client_when_full when_full;
+    /* Not 0: the path may be streamed, so that it can be larger than the budget; the daemon does so
+     * where the budget would cost accuracy. An answer takes longer. */
+    int streaming;
 };
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -171,6 +183,8 @@ struct vn_client_answer { /* of infer and plan */
     uint64_t agent_ns;            /* choosing the path */
     uint64_t compute_ns;          /* running it */
     const char *store;            /* that answered; "" from a daemon that knows one only */
+    int streamed;  /* not 0: bytes counts what was resident at the same moment, at most */
+    int replanned; /* not 0: budget_bytes is what was left, not what was asked for */
 };
 
 struct vn_client_measured { /* a row of a task's accuracy table, on the validation split */
@@ -268,13 +282,14 @@ struct vn_client_store_status {
     uint64_t loads;           /* times its file was loaded */
     uint64_t failed_loads;    /* and could not be */
     uint64_t loaded_since_ns; /* how long ago the last was that could */
+    uint64_t resident_bytes;  /* of its slices: those that run, and kept */
 };
 
 struct vn_client_status {
     const char *version;
     const char *store; /* the default one's network */
     uint64_t uptime_ns;
-    uint64_t promised_bytes; /* sum over the running requests */
+    uint64_t promised_bytes; /* to the running requests: parameters, pixels, results */
     uint64_t fixed_bytes;    /* PSS before the first run */
     uint64_t pss_bytes;      /* what the kernel says now */
     uint64_t pss_anon_bytes;
@@ -292,13 +307,22 @@ struct vn_client_status {
     uint32_t parts_verified;     /* of them, compared with their checksums and good */
     uint32_t parts_damaged;      /* and not good */
     uint32_t groups;             /* the highest level of the default store */
-    uint64_t memory_limit_bytes; /* of promised_bytes; 0: none */
+    uint64_t memory_limit_bytes; /* of accounted_bytes; 0: none */
     size_t n_buckets;
     const uint64_t *bucket_ns; /* (n_buckets) upper bounds, inclusive */
     size_t n_tasks;
     const struct vn_client_task_status *tasks; /* (n_tasks) the default store's first */
     size_t n_stores;
     const struct vn_client_store_status *stores; /* (n_stores) the default one first */
+    uint64_t scratch_bytes;                      /* of all workers, as large as it can become */
+    uint64_t buffer_bytes;                       /* requests that arrive or wait */
+    uint64_t resident_bytes; /* of all stores' slices: those that run, and kept */
+    uint64_t
+        accounted_bytes; /* all of that, fixed_bytes, pixels of runs and 1 MiB: what the process
+                                 holds at most */
+    uint64_t cgroup_reclaimable_bytes; /* of cgroup_bytes, pages of files */
+    double pressure_share;             /* part of the default budgets that is in force */
+    uint64_t pressure_events;
 };
 
 struct vn_client_reloaded {

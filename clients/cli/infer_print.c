@@ -45,6 +45,8 @@ void infer_keep(struct infer_job *job, const struct vn_client_answer *a)
         infer_widen(&job->run->path_width, job->path);
         job->density = a->density;
         job->bytes = a->bytes.total;
+        job->streamed = a->streamed;
+        job->replanned = a->replanned;
         job->ms = (double)(a->agent_ns + a->compute_ns) / 1e6;
     }
     job->exit_code = kept ? VN_EXIT_OK : VN_EXIT_SYSTEM;
@@ -71,8 +73,9 @@ static void print_lines(struct infer_run *run, const struct infer_job *job)
     printf("  ");
     vn_cli_text(job->n_lines ? job->lines[0].label : "-", run->answer_width);
     printf("  %.3f  ", job->n_lines ? job->lines[0].probability : 0.0);
-    printf("%-*s  %7.2f  %10s  %6.2f ms\n", run->path_width, job->path, job->density,
-           vn_bytes_format(job->bytes, bytes), job->ms);
+    printf("%-*s  %7.2f  %10s  %6.2f ms%s%s\n", run->path_width, job->path, job->density,
+           vn_bytes_format(job->bytes, bytes), job->ms, job->streamed ? "  streamed" : "",
+           job->replanned ? "  planned again" : "");
     for (size_t i = 1; i < job->n_lines; i++) {
         printf("%*s  ", run->image_width, "");
         vn_cli_text(job->lines[i].label, run->answer_width);

@@ -25,6 +25,7 @@ struct infer_job {
     char path[VN_CLI_PATH_TEXT];
     double density, ms;
     uint64_t bytes;
+    bool streamed, replanned;
 };
 
 struct infer_run {

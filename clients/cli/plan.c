@@ -50,6 +50,10 @@ static void print_plan(const struct vn_client_answer *a, const struct vn_client_
     vn_cli_text(a->decided_by, 0);
     printf("\ndensity     %.3f\nbudget      %s\n", a->density,
            a->budget_bytes ? vn_cli_budget(a->budget_bytes, budget) : "none");
+    if (a->streamed)
+        printf("streamed    piece by piece: resident is what is needed at the same moment\n");
+    if (a->replanned)
+        printf("            planned again: the budget is what was left\n");
     print_accuracy(a, m);
     print_bytes(&a->bytes);
 }

@@ -49,6 +49,23 @@ static bool parse_accuracy(const char *text, double *ret)
     return true;
 }
 
+static bool parse_when_full(const char *text, enum vn_client_when_full *ret)
+{
+    static const char *const words[] = {
+        [VN_CLIENT_WAIT] = "wait",
+        [VN_CLIENT_REPLAN] = "replan",
+        [VN_CLIENT_REFUSE] = "refuse",
+    };
+
+    for (int i = VN_CLIENT_WAIT; i <= VN_CLIENT_REFUSE; i++) {
+        if (strcmp(text, words[i]))
+            continue;
+        *ret = (enum vn_client_when_full)i;
+        return true;
+    }
+    return false;
+}
+
 bool vn_cli_request_option(const char *name, int option, const char *value,
                            struct vn_cli_request *r)
 {
@@ -84,6 +101,14 @@ bool vn_cli_request_option(const char *name, int option, const char *value,
         if (parse_path(value, r))
             return true;
         wanted = "--path takes one level per block, as 1,2,0,4";
+        break;
+    case 's':
+        r->request.streaming = 1;
+        return true;
+    case 'w':
+        if (parse_when_full(value, &r->request.when_full))
+            return true;
+        wanted = "--when-full takes wait, replan or refuse";
         break;
     case 'a':
         if (parse_accuracy(value, &r->accuracy))

@@ -23,6 +23,7 @@ struct vn_cli_request {
         {"budget", required_argument, NULL, 'b'}, {"thrift", required_argument, NULL, 'x'},        \
         {"level", required_argument, NULL, 'l'}, {"path", required_argument, NULL, 'p'},           \
         {"uniform", no_argument, NULL, 'u'}, {"accuracy", required_argument, NULL, 'a'},           \
+        {"streaming", no_argument, NULL, 's'}, {"when-full", required_argument, NULL, 'w'},        \
         VN_CLI_COMMON_OPTIONS
 #define VN_CLI_REQUEST_HELP                                                                        \
     "  --task NAME      which question is asked; may be left out when there is one\n"              \
@@ -35,7 +36,12 @@ struct vn_cli_request {
     "  --accuracy X     instead of a budget: the smallest whose accuracy on the validation\n"      \
     "                   split was X or more, as 0.9 or 90% ('virtualnet describe')\n"              \
     "  --uniform        the plain rule: the largest level that fits in every "                     \
-    "block\n" VN_CLI_COMMON_HELP
+    "block\n"                                                                                      \
+    "  --streaming      the path may be larger than the budget: each piece is given back right\n"  \
+    "                   after its use; done where the budget would cost accuracy\n"                \
+    "  --when-full WHAT where the daemon's memory limit leaves no room beside other runs: wait,\n" \
+    "                   replan (with what is left) or refuse; default: the "                       \
+    "daemon's\n" VN_CLI_COMMON_HELP
 
 /* Handles one option of the lists above. False: a usage error, which has been said. */
 bool vn_cli_request_option(const char *name, int option, const char *value,

@@ -29,17 +29,30 @@ static json_t *json_of_stores(const struct vn_client_status *s, const char *only
             continue;
         json_array_append_new(
             stores,
-            json_pack("{s:o, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
-                      vn_cli_json_text(t->name), "loaded", t->loaded, "network",
+            json_pack("{s:o, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                      "name", vn_cli_json_text(t->name), "loaded", t->loaded, "network",
                       vn_cli_json_text(t->network), "file_bytes", (json_int_t)t->file_bytes,
                       "parts", (json_int_t)t->parts, "parts_verified",
                       (json_int_t)t->parts_verified, "parts_damaged", (json_int_t)t->parts_damaged,
                       "tasks", (json_int_t)t->n_tasks, "blocks", (json_int_t)t->n_blocks, "groups",
                       (json_int_t)t->groups, "loads", (json_int_t)t->loads, "failed_loads",
                       (json_int_t)t->failed_loads, "loaded_since_ns",
-                      (json_int_t)t->loaded_since_ns));
+                      (json_int_t)t->loaded_since_ns, "resident_bytes",
+                      (json_int_t)t->resident_bytes));
     }
     return stores;
+}
+
+/* What the daemon's books say beyond what it promised. */
+static json_t *json_of_memory(const struct vn_client_status *s)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "limit_bytes",
+        (json_int_t)s->memory_limit_bytes, "accounted_bytes", (json_int_t)s->accounted_bytes,
+        "scratch_bytes", (json_int_t)s->scratch_bytes, "buffer_bytes", (json_int_t)s->buffer_bytes,
+        "resident_bytes", (json_int_t)s->resident_bytes, "cgroup_reclaimable_bytes",
+        (json_int_t)s->cgroup_reclaimable_bytes, "pressure_share",
+        vn_cli_json_number(s->pressure_share), "pressure_events", (json_int_t)s->pressure_events);
 }
 
 static int print_as_json(const struct vn_client_status *s, const char *only)
@@ -52,7 +65,7 @@ static int print_as_json(const struct vn_client_status *s, const char *only)
     return vn_cli_print_json(json_pack(
         "{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
         "s:I, "
-        "s:o, s:o}",
+        "s:o, s:o, s:o}",
         "version", vn_cli_json_text(s->version), "store", vn_cli_json_text(s->store), "uptime_ns",
         (json_int_t)s->uptime_ns, "promised_bytes", (json_int_t)s->promised_bytes, "fixed_bytes",
         (json_int_t)s->fixed_bytes, "pss_bytes", (json_int_t)s->pss_bytes, "pss_anon_bytes",
@@ -62,7 +75,7 @@ static int print_as_json(const struct vn_client_status *s, const char *only)
         (json_int_t)s->running, "workers", (json_int_t)s->workers, "connections",
         (json_int_t)s->connections, "parts", (json_int_t)s->parts, "parts_verified",
         (json_int_t)s->parts_verified, "parts_damaged", (json_int_t)s->parts_damaged, "counter",
-        counters, "store_status", json_of_stores(s, only)));
+        counters, "store_status", json_of_stores(s, only), "memory", json_of_memory(s)));
 }
 
 static void print_row(const char *name, uint64_t bytes, const char *meaning)
@@ -75,8 +88,14 @@ static void print_row(const char *name, uint64_t bytes, const char *meaning)
 static void print_memory(const struct vn_client_status *s)
 {
     printf("memory\n");
+    if (s->memory_limit_bytes)
+        print_row("limit", s->memory_limit_bytes, "what the process may hold");
+    print_row("accounted", s->accounted_bytes, "what it holds at most, by its own books:");
+    print_row("  fixed", s->fixed_bytes, "PSS before the first request");
+    print_row("  scratch", s->scratch_bytes, "of all workers, at its most");
+    print_row("  buffers", s->buffer_bytes, "requests that arrive or wait");
+    print_row("  resident", s->resident_bytes, "slices in use, or kept for the next run");
     print_row("promised", s->promised_bytes, "to the requests that run now");
-    print_row("fixed", s->fixed_bytes, "PSS before the first request");
     print_row("PSS", s->pss_bytes, "now; pages shared with others count in part");
     print_row("  anonymous", s->pss_anon_bytes, "heap, stacks, activations");
     print_row("  file", s->pss_file_bytes, "store, program, libraries: can be dropped");
@@ -85,6 +104,11 @@ static void print_memory(const struct vn_client_status *s)
         print_row("cgroup", s->cgroup_bytes, "memory.current: counts page cache, too");
     else
         printf("  %-14s %12s   not in a memory cgroup\n", "cgroup", "-");
+    if (s->cgroup_reclaimable_bytes)
+        print_row("  reclaimable", s->cgroup_reclaimable_bytes, "of it, pages of files");
+    if (s->pressure_events)
+        printf("  %-14s %10.0f %%   of the default budgets, after %ju events of memory pressure\n",
+               "in force", 100 * s->pressure_share, (uintmax_t)s->pressure_events);
 }
 
 /* Slices that no run has used are not compared yet, which is no fault. */

@@ -168,13 +168,13 @@ static void show_memory(const struct screen *s)
     const struct vn_client_status *now = s->v->now;
     char a[VN_BYTES_TEXT], b[VN_BYTES_TEXT], c[VN_BYTES_TEXT];
 
-    title(s, "promised");
+    title(s, "memory");
     if (now->memory_limit_bytes) {
-        bar(s, (double)now->promised_bytes / (double)now->memory_limit_bytes);
-        fprintf(s->to, " %s of %s", vn_bytes_format(now->promised_bytes, a),
+        bar(s, (double)now->accounted_bytes / (double)now->memory_limit_bytes);
+        fprintf(s->to, " %s of %s", vn_bytes_format(now->accounted_bytes, a),
                 vn_bytes_format(now->memory_limit_bytes, b));
     } else {
-        fprintf(s->to, "%s, no limit", vn_bytes_format(now->promised_bytes, a));
+        fprintf(s->to, "%s, no limit", vn_bytes_format(now->accounted_bytes, a));
     }
     end(s);
     title(s, "used");

@@ -113,7 +113,7 @@ def test_daemon_that_lies():
         status(0, []),
         status(1, [pb.TaskStatus(name="x"), pb.TaskStatus()]),
         status(1, [task("\x1b[2J\n" + "y" * 3000, 1, [most] * 300, [1])], groups=0),
-        status(2, [task("a", most, [most], [most] * 4, most)], received=most,
+        status(2, [task("a", most, [most], [most] * 4, most)], received=most, accounted_bytes=most,
                promised_bytes=most, memory_limit_bytes=1, pss_bytes=most),
         status(3, [task("a", 1, [], [1] * 500), task("a", 0, [1, 2, 3], [])] * 20),
         pb.StatusResponse(task=[task("a", 1, [1], [1, 2, 3])]),
@@ -131,7 +131,7 @@ def test_daemon_that_lies():
 
 def test_screen_as_text():
     reading = status(3661, [task("garment", 10, [0, 20, 40], [0, 10, 0, 0], 10 * S // 500)],
-                     memory_limit_bytes=4 << 20, promised_bytes=1 << 20, pss_bytes=1 << 20)
+                     memory_limit_bytes=4 << 20, accounted_bytes=1 << 20, pss_bytes=1 << 20)
     with plays(reading) as fake:
         out, _ = run(fake.path, "--once", "--interval", "100")
         plain, _ = run(fake.path, "--once", "--interval", "100", charset="C")

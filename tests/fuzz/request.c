@@ -10,6 +10,7 @@
 
 static struct config config;
 static struct stores stores;
+static struct memory memory;
 
 /* FUZZ_STORE is made by the build; it is served by two names, and something else is not. */
 static void load(void)
@@ -28,10 +29,11 @@ static void load(void)
         strcpy(config.stores[config.n_stores - 1].name, names[i]);
     }
     strcpy(config.stores[2].path, "/nonexistent/store");
-    must(!stores_load(&stores, &config, &why));
+    must(!memory_init(&memory, &config));
+    must(!stores_load(&stores, &config, &memory, &why));
 }
 
-static void check_prepared(const struct job *j)
+static void check_prepared(const struct job *j, const struct ledger *ledger)
 {
     const struct vn_infer_request *q = &j->request;
     const struct model *model = j->model;
@@ -40,7 +42,8 @@ static void check_prepared(const struct job *j)
     must(q->task < model->network->n_tasks);
     must(q->image || q->plan_only);
     must(!q->image || !vn_image_check(q->image, NULL));
-    must(j->promise_bytes > 0);
+    must(ledger_bytes(&j->promise) > 0);
+    must(ledger_bytes(&j->promise) <= ledger_possible(ledger));
     must(j->top_k >= 1 && j->top_k <= model->network->tasks[q->task].n_labels);
     must(q->thrift >= 0 && q->thrift <= 1);
 }
@@ -49,6 +52,7 @@ static void check_prepared(const struct job *j)
 static void judge(Virtualnet__Request *message, uint64_t bytes)
 {
     struct ledger ledger;
+    const struct promise_terms terms = {&ledger, MEMORY_FULL_REPLAN, 0.5, 1};
     struct refusal refusal = {0};
     struct vn_buffer reply;
     struct model *model = stores_model(&stores, message->infer->store, message->infer->task,
@@ -63,8 +67,8 @@ static void judge(Virtualnet__Request *message, uint64_t bytes)
     j = job_new(message, bytes, model);
     must(j);
     ledger_init(&ledger, 1 << 20);
-    if (!infer_prepare(j, &config, &ledger, &refusal)) {
-        check_prepared(j);
+    if (!infer_prepare(j, &config, &terms, &refusal)) {
+        check_prepared(j, &ledger);
     } else {
         must(refusal.code && refusal.why.text[0]);
         vn_buffer_init(&reply, 65536);

@@ -19,6 +19,17 @@ from .picture import Picture
 #: Seconds; None: no limit; "default": the client's own.
 TimeoutLike = Optional[Union[float, Literal["default"]]]
 
+#: What becomes of a run that does not fit beside those that are on; None: as the daemon is
+#: configured.
+WhenFull = Optional[Literal["wait", "replan", "refuse"]]
+
+_WHEN_FULL = {
+    None: _pb.WHEN_FULL_UNSPECIFIED,
+    "wait": _pb.WAIT,
+    "replan": _pb.REPLAN,
+    "refuse": _pb.REFUSE,
+}
+
 
 def wishes_message(
     task: str | None,
@@ -29,8 +40,12 @@ def wishes_message(
     top_k: int = 0,
     control: bool = False,
     store: str | None = None,
+    streaming: bool = False,
+    when_full: WhenFull = None,
 ) -> _pb.InferRequest:
     return _pb.InferRequest(
+        streaming=streaming,
+        when_full=_WHEN_FULL[when_full],
         request_class=_pb.CONTROL if control else _pb.CLASS_UNSPECIFIED,
         task=task or "",
         store=store or "",
@@ -79,6 +94,8 @@ class Client(Connected):
         top_k: int = 1,
         control: bool = False,
         store: str | None = None,
+        streaming: bool = False,
+        when_full: WhenFull = None,
         timeout: TimeoutLike = "default",
     ) -> types.Answer:
         """What is in the image: uint8, (height, width) gray or (height, width, 3) RGB, any size.
@@ -88,8 +105,14 @@ class Client(Connected):
         images. path: one level per block, instead of the agent's choice. uniform: the largest
         uniform level that fits, instead of the agent's choice. top_k: labels in the answer.
         control: before all bulk requests that wait in the daemon. store: where the daemon serves
-        several; without it, the default one when it has the task, else the only other that does."""
-        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control, store)
+        several; without it, the default one when it has the task, else the only other that does.
+        streaming: the path may be streamed, so that it can be larger than the budget; the daemon
+        does so where the budget would cost accuracy. when_full: what becomes of a run that does
+        not fit beside those that are on: "wait", "replan" (with what is left) or "refuse" (Busy);
+        None: as the daemon is configured."""
+        wishes = wishes_message(
+            task, budget_bytes, thrift, path, uniform, top_k, control, store, streaming, when_full
+        )
         return types.answer(self._call("infer", wishes, timeout, Picture(image)))
 
     def infer_many(
@@ -105,12 +128,16 @@ class Client(Connected):
         ahead: int = 4,
         control: bool = False,
         store: str | None = None,
+        streaming: bool = False,
+        when_full: WhenFull = None,
         timeout: TimeoutLike = "default",
     ) -> list[types.Answer]:
         """infer for many images, up to `ahead` of them in flight at once; answers in the order of
         the images. `timeout` counts for each image. The first refusal is raised, but one as BUSY
         while others of this call are in flight is tried again, with fewer ahead."""
-        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, top_k, control, store)
+        wishes = wishes_message(
+            task, budget_bytes, thrift, path, uniform, top_k, control, store, streaming, when_full
+        )
         with self._lock:
             try:
                 return _Pipeline(self, wishes, iter(images), max(1, ahead), timeout).run()
@@ -127,10 +154,13 @@ class Client(Connected):
         path: Sequence[int] | None = None,
         uniform: bool = False,
         store: str | None = None,
+        streaming: bool = False,
         timeout: TimeoutLike = "default",
     ) -> types.Answer:
         """What infer would pick and what it would cost, without running it."""
-        wishes = wishes_message(task, budget_bytes, thrift, path, uniform, store=store)
+        wishes = wishes_message(
+            task, budget_bytes, thrift, path, uniform, store=store, streaming=streaming
+        )
         picture = Picture(image) if image is not None else None
         return types.answer(self._call("plan", wishes, timeout, picture))
 

@@ -9,7 +9,7 @@ from typing import Sequence
 import numpy.typing as npt
 
 from . import types
-from .client import TimeoutLike, result_of, wishes_message
+from .client import TimeoutLike, WhenFull, result_of, wishes_message
 from .connection import Connected
 from .errors import Superseded, Timeout
 from .picture import Picture
@@ -41,11 +41,13 @@ class Stream(Connected):
         top_k: int = 1,
         control: bool = False,
         store: str | None = None,
+        streaming: bool = False,
+        when_full: WhenFull = None,
         socket_path: str | os.PathLike[str] | None = None,
         timeout: float | None = 10.0,
     ) -> None:
         self._wishes = wishes_message(
-            task, budget_bytes, thrift, path, uniform, top_k, control, store
+            task, budget_bytes, thrift, path, uniform, top_k, control, store, streaming, when_full
         )
         self._wishes.stream = name
         self._wishes.replace = True

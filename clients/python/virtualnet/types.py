@@ -43,6 +43,8 @@ class Answer:
     agent_s: float  #: choosing the path
     compute_s: float  #: running it
     store: str  #: the name of the store that answered
+    streamed: bool  #: bytes counts what was resident at the same moment, at most
+    replanned: bool  #: budget_bytes is what was left, not what was asked for
 
     @property
     def label(self) -> str:
@@ -156,6 +158,7 @@ class StoreStatus:
     loads: int  #: times its file was loaded
     failed_loads: int  #: and could not be
     loaded_since_s: float  #: how long ago the last was that could
+    resident_bytes: int  #: of its slices: those that run, and kept
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ class Status:
     version: str
     store: str  #: the default one's network
     uptime_s: float
-    promised_bytes: int  #: sum over the running requests
+    promised_bytes: int  #: to the running requests: parameters, pixels, results
     fixed_bytes: int  #: PSS before the first run
     pss_bytes: int  #: what the kernel says now
     pss_anon_bytes: int
@@ -180,7 +183,15 @@ class Status:
     parts_damaged: int  #: and not good: runs that need one raise StoreDamaged
     counters: dict[str, int]  #: requests by outcome
     groups: int  #: the highest level of the default store
-    memory_limit_bytes: int  #: of promised_bytes; 0: none
+    memory_limit_bytes: int  #: of accounted_bytes; 0: none
+    scratch_bytes: int  #: of all workers, as large as it can become
+    buffer_bytes: int  #: requests that arrive or wait
+    resident_bytes: int  #: of all stores' slices: those that run, and kept
+    #: All of that, fixed_bytes, pixels of runs and 1 MiB: what the process holds at most.
+    accounted_bytes: int
+    cgroup_reclaimable_bytes: int  #: of cgroup_bytes, pages of files
+    pressure_share: float  #: part of the default budgets that is in force
+    pressure_events: int
     bucket_s: tuple[float, ...]  #: upper bounds of the histograms, inclusive
     tasks: tuple[TaskStatus, ...]  #: the default store's first
     stores: dict[str, StoreStatus]  #: by name, the default one first
@@ -217,6 +228,8 @@ def answer(m: _pb.InferResponse) -> Answer:
         agent_s=m.agent_ns * _NS,
         compute_s=m.compute_ns * _NS,
         store=m.store,
+        streamed=m.streamed,
+        replanned=m.replanned,
     )
 
 
