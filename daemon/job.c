@@ -52,7 +52,8 @@ static const char *phase_of_deadline(const struct job *j, uint64_t begun_ns)
 {
     if (j->deadline_ns <= begun_ns)
         return "queue";
-    return j->deadline_ns <= begun_ns + j->result.agent_ns ? "agent" : "compute";
+    begun_ns += j->result.agent_ns + j->result.page_in_ns;
+    return j->deadline_ns <= begun_ns ? "agent" : "compute";
 }
 
 static void finish(struct job *j, int r, uint64_t begun_ns)

@@ -8,7 +8,8 @@
 #define US UINT64_C(1000)
 #define MS UINT64_C(1000000)
 
-const char *const metrics_phase_names[METRICS_PHASES] = {"queue", "agent", "compute", "send"};
+const char *const metrics_phase_names[METRICS_PHASES] = {"queue", "agent", "page_in", "compute",
+                                                         "send"};
 
 /* Two or three a decade, from what a small network takes to what nobody waits for. */
 const uint64_t metrics_bounds_ns[METRICS_BUCKETS - 1] = {

@@ -15,6 +15,7 @@
 enum metrics_phase {
     METRICS_QUEUE,   /* from its arrival until a worker takes it */
     METRICS_AGENT,   /* preprocessing for the agent, and deciding */
+    METRICS_PAGE_IN, /* waiting for slices that were not in memory */
     METRICS_COMPUTE, /* the run */
     METRICS_SEND,    /* until the socket has the last byte of the reply */
     METRICS_PHASES,

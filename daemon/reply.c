@@ -222,6 +222,7 @@ static void count_run(struct client *c, const struct job *j)
     const uint64_t times[METRICS_SEND] = {
         [METRICS_QUEUE] = j->started_ns - j->arrived_ns,
         [METRICS_AGENT] = j->result.agent_ns,
+        [METRICS_PAGE_IN] = j->result.page_in_ns,
         [METRICS_COMPUTE] = j->result.compute_ns,
     };
     const struct metrics_run run =
@@ -248,6 +249,7 @@ static void reply_done(struct client *c, const struct job *j)
         fill_labels(&r, j);
     r.infer.queue_ns = j->started_ns - j->arrived_ns;
     r.infer.agent_ns = j->result.agent_ns;
+    r.infer.page_in_ns = j->result.page_in_ns;
     r.infer.compute_ns = j->request.plan_only ? 0 : j->result.compute_ns;
     reply_send(c, &r.response, j->request.plan_only ? PLAN_OK : INFER_OK, j);
     if (!j->request.plan_only)

@@ -31,11 +31,11 @@ static void trace_run(const struct client *c, uint64_t id, const char *outcome, 
 
     vn_log_debug(
         "request %llu of connection %llu (uid %u): %s, store %s, task %s, path %s, promised %llu "
-        "bytes, queue %.3f ms, agent %.3f ms, compute %.3f ms",
+        "bytes, queue %.3f ms, agent %.3f ms, page-in %.3f ms, compute %.3f ms",
         (unsigned long long)id, (unsigned long long)c->number, c->uid, outcome,
         j->model->settings->name, j->model->network->tasks[j->request.task].name,
         path(&r->plan, text), (unsigned long long)vn_bytes_total(&r->plan.bytes),
-        ms(j->started_ns - j->arrived_ns), ms(r->agent_ns), ms(r->compute_ns));
+        ms(j->started_ns - j->arrived_ns), ms(r->agent_ns), ms(r->page_in_ns), ms(r->compute_ns));
 }
 
 void trace_request(const struct client *c, uint64_t id, enum daemon_counter outcome,

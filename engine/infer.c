@@ -279,7 +279,7 @@ static struct inference inference(struct vn_session *s, const struct vn_infer_re
 int vn_infer(struct vn_session *s, const struct vn_infer_request *request,
              const struct vn_control *control, struct vn_infer_result *ret)
 {
-    uint64_t start = vn_now_ns(), decided;
+    uint64_t start = vn_now_ns(), decided, paged_in;
     struct inference i;
     int r;
 
@@ -289,18 +289,21 @@ int vn_infer(struct vn_session *s, const struct vn_infer_request *request,
     ret->decided_by = VN_AGENT_UNIFORM;
     ret->fixed_path = false;
     ret->needed_bytes = 0;
-    ret->compute_ns = 0;
+    ret->compute_ns = ret->page_in_ns = 0;
+    s->page_in_ns = 0;
     ret->n_labels = i.task->n_labels;
     r = decide(&i);
     decided = vn_now_ns();
-    ret->agent_ns = decided - start;
+    paged_in = ret->page_in_ns = s->page_in_ns;
+    ret->agent_ns = decided - start - paged_in;
     if (r || request->plan_only)
         return r;
     r = run(&i, &ret->plan, NULL);
     if (r)
         return r;
     vn_softmax(ret->probabilities, ret->n_labels);
-    ret->compute_ns = vn_now_ns() - decided;
+    ret->page_in_ns = s->page_in_ns;
+    ret->compute_ns = vn_now_ns() - decided - (s->page_in_ns - paged_in);
     return 0;
 }
 

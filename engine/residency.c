@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "engine/store.h"
+#include "engine/store_parts.h"
 
 #define NONE UINT32_MAX
 
@@ -18,6 +18,7 @@ struct window {
     uint16_t users;
     bool resident;
     bool fleeting; /* nobody wants it kept */
+    bool awaited;  /* nobody has fetched it yet */
 };
 
 /* The windows of one store, under the lock but for `bytes`. */
@@ -199,7 +200,7 @@ static void give_back_oldest(struct vn_resident *t, uint64_t windows)
         uint32_t i = t->oldest;
 
         unlink_window(t, i);
-        t->windows[i].resident = false;
+        t->windows[i].resident = t->windows[i].awaited = false;
         first = i < first ? i : first;
         end = i >= end ? i + 1 : end;
     }
@@ -222,7 +223,7 @@ static void forget(struct vn_resident *t)
         uint32_t i = t->oldest;
 
         unlink_window(t, i);
-        t->windows[i].resident = false;
+        t->windows[i].resident = t->windows[i].awaited = false;
         discount(t, 1);
     }
     pthread_mutex_unlock(&t->owner->lock);
@@ -308,6 +309,7 @@ void vn_residency_hold(const struct vn_store *s, uint64_t offset, uint64_t bytes
         if (!w->resident)
             added++;
         w->fleeting = (!w->resident || w->fleeting) && !keep;
+        w->awaited |= !w->resident;
         w->resident = true;
         w->users++;
     }
@@ -333,6 +335,33 @@ void vn_residency_make_room(const struct vn_store *s)
     shrink_if_free(r);
 }
 
+/* From *first on: the next windows before `end` that are awaited, and now by nobody else:
+ * [*first, return value). */
+static uint32_t take_awaited(struct vn_resident *t, uint32_t *first, uint32_t end)
+{
+    uint32_t last;
+
+    pthread_mutex_lock(&t->owner->lock);
+    while (*first < end && !t->windows[*first].awaited)
+        ++*first;
+    for (last = *first; last < end && t->windows[last].awaited; last++)
+        t->windows[last].awaited = false;
+    pthread_mutex_unlock(&t->owner->lock);
+    return last;
+}
+
+void vn_residency_fetch(const struct vn_store *s, uint64_t offset, uint64_t bytes)
+{
+    uint32_t first, end, last;
+
+    if (!s->resident)
+        return;
+    windows_of(s, offset, bytes, &first, &end);
+    for (; (last = take_awaited(s->resident, &first, end)) > first; first = last)
+        (void)vn_store_populate(s, (uint64_t)first * VN_WINDOW_BYTES,
+                                (uint64_t)(last - first) * VN_WINDOW_BYTES);
+}
+
 /* The store is not accounted: what is let go of goes, whoever else may use it. */
 static void let_go_unaccounted(const struct vn_store *s, uint64_t offset, uint64_t bytes)
 {
@@ -351,7 +380,7 @@ static bool leave_window(struct vn_resident *t, uint32_t i)
     if (!w->fleeting)
         link_newest(t, i);
     else
-        w->resident = false;
+        w->resident = w->awaited = false;
     return w->fleeting;
 }
 

@@ -60,6 +60,10 @@ void vn_residency_hold(const struct vn_store *s, uint64_t offset, uint64_t bytes
 /* After all that a run holds at first: gives back what there is no room for. */
 void vn_residency_make_room(const struct vn_store *s);
 
+/* Brings in those of them that were not resident before somebody held them, with few faults. What
+ * cannot be read is found out by the run. */
+void vn_residency_fetch(const struct vn_store *s, uint64_t offset, uint64_t bytes);
+
 /* The run is done with them. `keep` false: what was not resident before goes out of the process at
  * once, but stays in the page cache, where the next run finds it. */
 void vn_residency_let_go(const struct vn_store *s, uint64_t offset, uint64_t bytes, bool keep);

@@ -375,13 +375,18 @@ static int run_streamed(struct vn_session *s, const struct vn_plan *plan,
         return r;
     vn_stream_begin(s->stream, &path);
     r = run_plan(s, plan, control, ret_pooled);
-    vn_stream_end(s->stream);
+    s->page_in_ns += vn_stream_end(s->stream);
     return r;
 }
 
 static void hold(void *store, uint64_t offset, uint64_t bytes)
 {
     vn_residency_hold(store, offset, bytes, true);
+}
+
+static void fetch(void *store, uint64_t offset, uint64_t bytes)
+{
+    vn_residency_fetch(store, offset, bytes);
 }
 
 static void let_go(void *store, uint64_t offset, uint64_t bytes)
@@ -392,12 +397,15 @@ static void let_go(void *store, uint64_t offset, uint64_t bytes)
 static int run_resident(struct vn_session *s, const struct vn_plan *plan,
                         const struct vn_control *control, float *ret_pooled)
 {
+    const uint64_t begun = vn_now_ns();
     int r;
 
     if (!s->store->resident)
         return run_plan(s, plan, control, ret_pooled);
     vn_plan_windows(s->planner, plan, hold, s->store);
     vn_residency_make_room(s->store);
+    vn_plan_windows(s->planner, plan, fetch, s->store);
+    s->page_in_ns += vn_now_ns() - begun;
     r = run_plan(s, plan, control, ret_pooled);
     vn_plan_windows(s->planner, plan, let_go, s->store);
     return r;

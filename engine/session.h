@@ -85,6 +85,8 @@ struct vn_infer_result {
     uint32_t n_labels;
     float probabilities[VN_LABELS_MAX]; /* softmax; not set with plan_only */
     uint64_t agent_ns, compute_ns;      /* deciding (probe included), running */
+    uint64_t page_in_ns;                /* beside them: waiting for slices to be resident, which is
+                                           known for stores that are accounted and streamed runs */
 };
 
 /* 0, one of the outcomes above, -ENOMEM, or -EINVAL: no such task, path, or kind of agent, or no

@@ -17,6 +17,7 @@ struct vn_session {
     size_t map_bytes;
     uint32_t damaged_part;    /* of the store */
     struct vn_stream *stream; /* owned; NULL until a plan is streamed */
+    uint64_t page_in_ns;      /* that runs have waited for slices to be resident */
 };
 
 /* What to run: the backbone or a conv agent's trunk, with this input's stem and vectors. */

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "engine/residency.h"
 #include "engine/store_parts.h"
 
@@ -40,6 +41,7 @@ struct vn_stream {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool busy; /* the helper has something to do */
+    uint64_t waited_ns;
     bool stop;
 };
 
@@ -193,7 +195,10 @@ static void *help(void *argument)
 static void begin_exchange(struct vn_stream *s)
 {
     if (!s->started) {
+        const uint64_t begun = vn_now_ns();
+
         exchange(s);
+        s->waited_ns += vn_now_ns() - begun;
         return;
     }
     pthread_mutex_lock(&s->lock);
@@ -204,10 +209,13 @@ static void begin_exchange(struct vn_stream *s)
 
 static void end_exchange(struct vn_stream *s)
 {
+    const uint64_t begun = vn_now_ns();
+
     pthread_mutex_lock(&s->lock);
     while (s->busy)
         pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
+    s->waited_ns += vn_now_ns() - begun;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -251,6 +259,7 @@ void vn_stream_begin(struct vn_stream *s, const struct vn_stream_path *path)
     assert(!s->path.store);
     s->path = *path;
     s->place = (struct place){0};
+    s->waited_ns = 0;
     s->gone.n = s->now.n = s->next.n = 0;
     if (begin_chunk(s, &s->place))
         s->next = piece_at(&s->path, &s->place);
@@ -269,10 +278,11 @@ void vn_stream_step(struct vn_stream *s)
     begin_exchange(s);
 }
 
-void vn_stream_end(struct vn_stream *s)
+uint64_t vn_stream_end(struct vn_stream *s)
 {
     end_exchange(s);
     let_go(&s->now);
     let_go(&s->next);
     s->path.store = NULL;
+    return s->waited_ns;
 }

@@ -50,5 +50,6 @@ uint32_t vn_stream_chunk(const struct vn_stream *s, uint32_t b);
  * it, and no earlier one. */
 void vn_stream_step(struct vn_stream *s);
 
-/* Everything is given back. Also ends a run that stops early, or did not step at all. */
-void vn_stream_end(struct vn_stream *s);
+/* Everything is given back. Also ends a run that stops early, or did not step at all. Returns the
+ * nanoseconds that the run has waited for pieces. */
+uint64_t vn_stream_end(struct vn_stream *s);

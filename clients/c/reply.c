@@ -76,6 +76,7 @@ static void fill_answer(struct vn_reply *reply, const Virtualnet__InferResponse 
         .agent_ns = m->agent_ns,
         .compute_ns = m->compute_ns,
         .store = m->store,
+        .page_in_ns = m->page_in_ns,
         .streamed = m->streamed,
         .replanned = m->replanned,
     };

@@ -183,8 +183,9 @@ struct vn_client_answer { /* of infer and plan */
     uint64_t agent_ns;            /* choosing the path */
     uint64_t compute_ns;          /* running it */
     const char *store;            /* that answered; "" from a daemon that knows one only */
-    int streamed;  /* not 0: bytes counts what was resident at the same moment, at most */
-    int replanned; /* not 0: budget_bytes is what was left, not what was asked for */
+    uint64_t page_in_ns; /* waiting for slices that were not in memory; not in the times above */
+    int streamed;        /* not 0: bytes counts what was resident at the same moment, at most */
+    int replanned;       /* not 0: budget_bytes is what was left, not what was asked for */
 };
 
 struct vn_client_measured { /* a row of a task's accuracy table, on the validation split */

@@ -47,7 +47,7 @@ void infer_keep(struct infer_job *job, const struct vn_client_answer *a)
         job->bytes = a->bytes.total;
         job->streamed = a->streamed;
         job->replanned = a->replanned;
-        job->ms = (double)(a->agent_ns + a->compute_ns) / 1e6;
+        job->ms = (double)(a->agent_ns + a->page_in_ns + a->compute_ns) / 1e6;
     }
     job->exit_code = kept ? VN_EXIT_OK : VN_EXIT_SYSTEM;
     if (!kept)

@@ -57,14 +57,15 @@ static json_t *labels_of(const struct vn_client_answer *a)
 
 json_t *vn_cli_json_answer(const struct vn_client_answer *a)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:b, s:b}", "store",
-                     vn_cli_json_text(a->store), "task", vn_cli_json_text(a->task), "label",
-                     labels_of(a), "level", vn_cli_json_levels(a->levels, a->n_levels), "density",
-                     vn_cli_json_number(a->density), "bytes", vn_cli_json_bytes(&a->bytes),
-                     "budget_bytes", (json_int_t)a->budget_bytes, "decided_by",
-                     vn_cli_json_text(a->decided_by), "queue_ns", (json_int_t)a->queue_ns,
-                     "agent_ns", (json_int_t)a->agent_ns, "compute_ns", (json_int_t)a->compute_ns,
-                     "streamed", a->streamed, "replanned", a->replanned);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:I}",
+                     "store", vn_cli_json_text(a->store), "task", vn_cli_json_text(a->task),
+                     "label", labels_of(a), "level", vn_cli_json_levels(a->levels, a->n_levels),
+                     "density", vn_cli_json_number(a->density), "bytes",
+                     vn_cli_json_bytes(&a->bytes), "budget_bytes", (json_int_t)a->budget_bytes,
+                     "decided_by", vn_cli_json_text(a->decided_by), "queue_ns",
+                     (json_int_t)a->queue_ns, "agent_ns", (json_int_t)a->agent_ns, "compute_ns",
+                     (json_int_t)a->compute_ns, "streamed", a->streamed, "replanned", a->replanned,
+                     "page_in_ns", (json_int_t)a->page_in_ns);
 }
 
 json_t *vn_cli_json_error(const struct vn_client_error *e)

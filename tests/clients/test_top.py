@@ -21,7 +21,7 @@ from harness import Daemon, check, image, infer, store, until  # noqa: E402
 TOP = [os.environ["VIRTUALNET"], "top"]
 S = 10**9
 BOUNDS = [S // 1000, S // 500, S // 100]  # 1, 2, 10 ms
-PHASES = ("queue", "agent", "compute", "send", "total")
+PHASES = ("queue", "agent", "page_in", "compute", "send", "total")
 
 
 def run(socket, *words, code=0, charset="C.UTF-8"):

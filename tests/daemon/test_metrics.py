@@ -81,12 +81,12 @@ def test_times_add_up():
         seen = 0
         for _ in range(20):
             r = c.call(infer=infer("garment", image(28, 28))).infer
-            seen += r.queue_ns + r.agent_ns + r.compute_ns
+            seen += r.queue_ns + r.agent_ns + r.page_in_ns + r.compute_ns
         m = scrape(d)
         total, phase = m["virtualnetd_run_seconds"], m["virtualnetd_run_phase_seconds"]
         parts = [phase.value("_sum", task="garment", phase=p)
-                 for p in ("queue", "agent", "compute", "send")]
-        check(abs(sum(parts[:3]) - seen / 1e9) < 1e-6, f"{parts} {seen}")
+                 for p in ("queue", "agent", "page_in", "compute", "send")]
+        check(abs(sum(parts[:4]) - seen / 1e9) < 1e-6, f"{parts} {seen}")
         whole = total.value("_sum", task="garment")
         check(sum(parts) <= whole < sum(parts) * 1.5 + 0.01, f"{parts} {whole}")
         check(total.value("_count", task="garment") == 20, "count")

@@ -43,6 +43,7 @@ class Answer:
     agent_s: float  #: choosing the path
     compute_s: float  #: running it
     store: str  #: the name of the store that answered
+    page_in_s: float  #: waiting for slices that were not in memory
     streamed: bool  #: bytes counts what was resident at the same moment, at most
     replanned: bool  #: budget_bytes is what was left, not what was asked for
 
@@ -135,7 +136,7 @@ class TaskStatus:
     default_budget_bytes: int  #: 0: no limit
     runs: int
     level_sums: tuple[int, ...]  #: by block, over runs
-    times: dict[str, Times]  #: by phase: "queue", "agent", "compute", "send"; and "total"
+    times: dict[str, Times]  #: by phase, "queue", "agent", "page_in", "compute", "send"; and "total"
 
     @property
     def mean_levels(self) -> tuple[float, ...]:
@@ -228,6 +229,7 @@ def answer(m: _pb.InferResponse) -> Answer:
         agent_s=m.agent_ns * _NS,
         compute_s=m.compute_ns * _NS,
         store=m.store,
+        page_in_s=m.page_in_ns * _NS,
         streamed=m.streamed,
         replanned=m.replanned,
     )
