@@ -11,13 +11,13 @@ import tempfile
 import time
 
 from . import (cases, ceilings, daemon, growth, latency, machine, memory, networks, report, served,
-               start, training, workers)
+               start, streaming, training, workers)
 
 PARTS = {"ceilings": ceilings.part, "latency": latency.part, "growth": growth.part,
-         "memory": memory.part, "start": start.part, "daemon": daemon.part,
-         "training": training.part}
+         "memory": memory.part, "start": start.part, "streaming": streaming.part,
+         "daemon": daemon.part, "training": training.part}
 PROGRAMS = ["daemon/virtualnetd", "clients/cli/virtualnet"] + ["bench/bench-" + name for name in (
-    "ceilings", "engine", "load", "make_store", "onnxruntime", "overhead", "start")]
+    "ceilings", "engine", "load", "make_store", "onnxruntime", "overhead", "start", "streaming")]
 FAILURES = (cases.Different, served.ServedError, workers.WorkerError, subprocess.SubprocessError)
 FEWEST_ROUNDS = 3
 

@@ -160,6 +160,22 @@ def of_start(found, plots):
         for r in found["rows"]])]
 
 
+def of_streaming(found, _):
+    return ["", "## A path larger than its memory", "",
+            "The full path, resident and streamed within a budget of %d MiB, each on a map of its "
+            "own, in turns; the file in the page cache, and taken out of it before each run (cold: "
+            "what the disk gives). Parameter memory is what is resident at the same moment; the "
+            "peak is by how much the process grew, scratch included." % (found["budget"] >> 20),
+            "", *table(["store", "groups", "threads", "resident", "streamed", "ratio", "cold",
+                        "parameters", "streamed", "saved", "peak"], [
+                ["%d MB" % r["megabytes"], r["groups"], r["threads"],
+                 *("%.1f ms" % (1e3 * r[k]) for k in ("resident", "streamed")),
+                 "%.2f x" % r["ratio"], "%.1f ms" % (1e3 * r["cold"]),
+                 *("%.1f MiB" % (r[k] / MIB) for k in ("params", "promised")),
+                 "%.1f %%" % (100 * r["saved"]), "%.1f MiB" % (r["peak"] / MIB)]
+                for r in found["rows"]])]
+
+
 def of_daemon(found, _):
     o = found["overhead"]
     lines = ["", "## The daemon", "",
@@ -195,7 +211,7 @@ def of_training(found, _):
 
 
 PARTS = {"latency": of_latency, "growth": of_growth, "memory": of_memory, "start": of_start,
-         "daemon": of_daemon, "training": of_training}
+         "streaming": of_streaming, "daemon": of_daemon, "training": of_training}
 
 
 def text(machine, found, plots):

@@ -1,7 +1,7 @@
 """What was to be reached, and what one run of everything found. A row: what, target, found, met."""
 import math
 
-from . import daemon, growth, memory, start, training, workers
+from . import daemon, growth, memory, start, streaming, training, workers
 
 MIB = 1 << 20
 # threads: (geometric mean, worst case) of the fastest other runtime's time over ours
@@ -95,6 +95,17 @@ def of_start(found):
                   beyond[sizes[-1], True] * 1e9 <= start.TARGET_NS)
 
 
+def of_streaming(found):
+    for r in found["rows"]:
+        name = "%d MB store streamed, %d thread%s" % (r["megabytes"], r["threads"],
+                                                      "s" if r["threads"] > 1 else "")
+        yield row(name + ": time, warm", "at most %.2f x resident" % streaming.TARGET,
+                  "%.2f x" % r["ratio"], r["ratio"] <= streaming.TARGET)
+        yield row(name + ": parameter memory", "at least %.0f %% less" % (
+            100 * streaming.TARGET_SAVED), "%.1f %%" % (100 * r["saved"]),
+            r["saved"] >= streaming.TARGET_SAVED)
+
+
 def of_daemon(found):
     over = found["overhead"]["over"]
     for p, limit in (("p50", daemon.TARGET_P50), ("p99", daemon.TARGET_P99)):
@@ -116,8 +127,8 @@ def of_training(found):
 
 
 JUDGES = {"latency": (of_latency, of_peak, of_threads), "growth": (of_growth,),
-          "memory": (of_memory,), "start": (of_start,), "daemon": (of_daemon,),
-          "training": (of_training,)}
+          "memory": (of_memory,), "start": (of_start,), "streaming": (of_streaming,),
+          "daemon": (of_daemon,), "training": (of_training,)}
 
 
 def judge(found):

@@ -176,7 +176,8 @@ def test_python_status():
         for times in t.times.values():
             check(sum(times.counts) == 3 and times.sum_s > 0, str(t.times))
             check(len(times.counts) == len(s.bucket_s) + 1, "buckets")
-        check(set(t.times) == {"queue", "agent", "page_in", "compute", "send", "total"}, str(t.times))
+        check(set(t.times) == {"queue", "agent", "page_in", "compute", "send", "total"},
+              str(t.times))
         check(list(s.stores) == ["first", "twin", "large", "gone"], str(s.stores))
         twin = s.stores["twin"]
         check((twin.loaded, twin.loads, twin.tasks, twin.blocks) == (True, 1, 3, 4), str(twin))

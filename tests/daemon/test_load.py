@@ -130,7 +130,8 @@ def test_everything_at_once():
         shutil.copy(store("small"), p)
     with Daemon(path, stores={"beside": {"store_path": beside}}, workers=3, compute_threads=2,
                 queue_limit=24, connections_limit=1000, uid_connections_per_s=1000000,
-                memory_limit_bytes=held(path, beside) + 2000000, metrics_socket=metrics, log_level="debug",
+                memory_limit_bytes=held(path, beside) + 2000000,
+                metrics_socket=metrics, log_level="debug",
                 metrics_file=metrics + ".prom", metrics_interval_ms=100) as d:
         d.stores = {"": path, "beside": beside}
         load = Load(d, metrics)

@@ -136,7 +136,8 @@ class TaskStatus:
     default_budget_bytes: int  #: 0: no limit
     runs: int
     level_sums: tuple[int, ...]  #: by block, over runs
-    times: dict[str, Times]  #: by phase, "queue", "agent", "page_in", "compute", "send"; and "total"
+    #: By phase: "queue", "agent", "page_in", "compute" and "send"; and "total".
+    times: dict[str, Times]
 
     @property
     def mean_levels(self) -> tuple[float, ...]:
