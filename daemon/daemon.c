@@ -13,9 +13,11 @@
 #include "daemon/receive.h"
 #include "daemon/reply.h"
 #include "daemon/requests.h"
+#include "daemon/room.h"
 
 #define COMPLAIN_EVERY_NS (10 * VN_NS_PER_S)
-#define LAST_GRACE_MS 1000 /* for cancelled runs to end and last replies to be taken */
+#define OTHER_DESCRIPTORS 256 /* than those of connections: stores, pipes, scrapers */
+#define LAST_GRACE_MS 1000    /* for cancelled runs to end and last replies to be taken */
 
 const char *const counter_names[N_COUNTERS] = {
     [INFER_OK] = "infer_ok",
@@ -268,6 +270,9 @@ static int start(struct daemon *d, struct vn_why *why)
     pressure_open(&d->memory.pressure, &d->loop, (uint32_t)c->pressure_step_percent,
                   c->pressure_hold_ms, relieve, d);
     watch_signals(d);
+    r = room_make(&d->loop, c->connections_limit + OTHER_DESCRIPTORS);
+    if (r)
+        return vn_because(why, r, "making room for connections: %s", strerror(-r));
     return listener_open(&d->listener, &d->loop, on_accepted, d, why);
 }
 

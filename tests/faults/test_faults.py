@@ -161,6 +161,34 @@ def test_every_allocation_of_every_life():
         check(b"no memory" in d.log, "nothing of it in the log")
 
 
+def test_no_memory_for_more_and_more_connections():
+    """The tables of the event loop grow with them, too."""
+    for first in range(1, 6):
+        with Injected(store("tiny"), connections_limit=300, uid_connections_limit=300) as d:
+            before = d.descriptors()
+            kept = []
+            for _ in range(150):
+                d.faults.fail_allocation(first, 1 << 30)
+                kept.append(d.connect())
+                try:
+                    describe(d, kept[-1])
+                except (Closed, ConnectionResetError, BrokenPipeError):
+                    kept.pop().close()
+                    d.faults.none()
+                    kept.append(d.connect())
+                check(d.process.poll() is None, d.log.decode())
+            d.faults.none()
+            good_answer_of_tiny(d)
+            for c in kept:
+                c.close()
+            at_rest(d, before)
+
+
+def good_answer_of_tiny(d):
+    with d.connect() as c:
+        check(c.call(infer=infer("t", image(4, 4))).infer.label, "no answer")
+
+
 def test_short_reads_and_writes():
     with Injected(store("small")) as d:
         before = d.descriptors()

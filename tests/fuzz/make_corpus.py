@@ -32,6 +32,8 @@ def frame(message):
 def requests():
     image = pb.Image(format=pb.GRAY8, width=4, height=4, pixels=bytes(range(16)))
     rgb = pb.Image(format=pb.RGB8, width=2, height=3, stride=8, pixels=bytes(22))
+    there = pb.Image(format=pb.GRAY8, width=4, height=4, memfd_offset=4095, memfd_bytes=16)
+    end = pb.Image(format=pb.RGB8, width=64, height=64, memfd_bytes=12288)
     calls = {
         "infer": {"infer": pb.InferRequest(task="t", image=image, budget_bytes=300000, top_k=2)},
         "path": {"infer": pb.InferRequest(task="t", image=rgb, level=[2], deadline_ms=50)},
@@ -40,6 +42,8 @@ def requests():
         "status": {"status": pb.StatusRequest()},
         "reload": {"reload": pb.ReloadRequest()},
         "store": {"infer": pb.InferRequest(task="t", image=image, store="b")},
+        "memfd": {"infer": pb.InferRequest(task="t", image=there)},
+        "memfd-end": {"plan": pb.InferRequest(task="t", image=end)},
         "no-store": {"plan": pb.InferRequest(task="u", store="gone")},
     }
     for name, call in calls.items():

@@ -1,4 +1,5 @@
 /* Bytes as a client sends them: frames, messages, and the judging of what they ask for. */
+#include <fcntl.h>
 #include <string.h>
 
 #include "daemon/infer.h"
@@ -7,6 +8,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define FRAME_LIMIT (1u << 20)
+#define MEMFD_BYTES 12288
 
 static struct config config;
 static struct stores stores;
@@ -33,6 +35,30 @@ static void load(void)
     must(!stores_load(&stores, &config, &memory, &why));
 }
 
+/* What may come with a request: three pages, as the clients send them. */
+static int memfd(void)
+{
+    static int fd = -1;
+
+    if (fd < 0) {
+        fd = memfd_create("pixels", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        must(fd >= 0 && !ftruncate(fd, MEMFD_BYTES));
+        must(!fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW));
+    }
+    return dup(fd);
+}
+
+/* Every byte that the request's image has can be read. */
+static void check_image(const struct vn_image *image)
+{
+    volatile uint8_t sum = 0;
+
+    must(!vn_image_check(image, NULL));
+    for (uint64_t i = 0; i < image->length; i += 512)
+        sum = (uint8_t)(sum + image->pixels[i]);
+    sum = (uint8_t)(sum + image->pixels[image->length - 1]);
+}
+
 static void check_prepared(const struct job *j, const struct ledger *ledger)
 {
     const struct vn_infer_request *q = &j->request;
@@ -41,7 +67,8 @@ static void check_prepared(const struct job *j, const struct ledger *ledger)
     must(stores_serve(&stores, model));
     must(q->task < model->network->n_tasks);
     must(q->image || q->plan_only);
-    must(!q->image || !vn_image_check(q->image, NULL));
+    if (q->image)
+        check_image(q->image);
     must(ledger_bytes(&j->promise) > 0);
     must(ledger_bytes(&j->promise) <= ledger_possible(ledger));
     must(j->top_k >= 1 && j->top_k <= model->network->tasks[q->task].n_labels);
@@ -66,6 +93,8 @@ static void judge(Virtualnet__Request *message, uint64_t bytes)
     }
     j = job_new(message, bytes, model);
     must(j);
+    if (message->infer->image && message->infer->image->memfd_bytes)
+        j->memfd = memfd();
     ledger_init(&ledger, 1 << 20);
     if (!infer_prepare(j, &config, &terms, &refusal)) {
         check_prepared(j, &ledger);
