@@ -44,6 +44,16 @@ def requests():
         "store": {"infer": pb.InferRequest(task="t", image=image, store="b")},
         "memfd": {"infer": pb.InferRequest(task="t", image=there)},
         "memfd-end": {"plan": pb.InferRequest(task="t", image=end)},
+        "cancel": {"cancel": pb.CancelRequest(id=7)},
+        "cancel-nothing": {"cancel": pb.CancelRequest()},
+        "stream": {"infer": pb.InferRequest(task="t", image=image, stream="front")},
+        "replace": {"infer": pb.InferRequest(task="t", image=image, stream="front", replace=True)},
+        "replace-nothing": {"infer": pb.InferRequest(task="t", image=image, replace=True)},
+        "long-stream": {"plan": pb.InferRequest(task="t", stream="x" * 65)},
+        "control": {"infer": pb.InferRequest(task="t", image=image, request_class=pb.CONTROL,
+                                             deadline_at_ns=1 << 62)},
+        "bulk": {"plan": pb.InferRequest(task="t", request_class=pb.BULK, deadline_at_ns=1)},
+        "no-class": {"infer": pb.InferRequest(task="t", image=image, request_class=3)},
         "no-store": {"plan": pb.InferRequest(task="u", store="gone")},
     }
     for name, call in calls.items():
@@ -80,6 +90,18 @@ def texts():
                             b' "socket_mode": "0600", "log_level": "debug"}')
     write("config", "stores", b'{"stores": {"b": {"store_path": "/b", "verify_store": "never",\n'
                               b' "default_budget_bytes": 7, "task_budgets": {"t": 5}}}}')
+    write("config", "access", b'{"access_infer": ["*", "gid:1000"],\n'
+                              b' "access_control": ["user:root"], "access_status": [],\n'
+                              b' "access_admin": ["uid:0", "daemon", "group:root"]}')
+    write("config", "access-unknown", b'{"access_infer": ["user:nobody-of-that-name"]}')
+    write("config", "access-wrong", b'{"access_admin": ["uid:-1", "gid:4294967296", "root", 5]}')
+    write("config", "uid-limits", b'{"uid_connections_limit": 8, "uid_connections_per_s": 10,\n'
+                                  b' "uid_inflight_limit": 4, "uid_queue_limit_bytes": 100000,\n'
+                                  b' "uid_input_limit_bytes": 0, "uid_reply_backlog_bytes": 4096,\n'
+                                  b' "uid_limits": {"1000": {"uid_connections_limit": 4},\n'
+                                  b' "0": {"uid_inflight_limit": 8, "uid_connections_per_s": 5}}}')
+    write("config", "uid-limits-wrong", b'{"uid_limits": {"robot": {}, "01": {"uid_x": 1},\n'
+                                        b' "4294967295": {"uid_inflight_limit": 65537}}}')
     write("config", "wrong", b'{"workers": 0, "wokers": 1}')
     for name in ("fashion-mnist", "cifar100-20"):
         shutil.copy(os.path.join(root, "models", name, "config.json"),
