@@ -6,8 +6,7 @@
 #include "daemon/job.h"
 #include "daemon/requests.h"
 
-#define MEAN_OF 8       /* runs, about: each new one moves the mean by such a part */
-#define TURNS_OF_USER 4 /* of its requests share a turn, when they are of different connections */
+#define MEAN_OF 8 /* runs, about: each new one moves the mean by such a part */
 #define RETRY_MS_MAX 60000
 #define FIRST_RUN_NS (10 * VN_NS_PER_MS) /* assumed until there was one */
 
@@ -172,13 +171,24 @@ void schedule_deinit(struct daemon *d)
     d->schedule.open = false;
 }
 
-/* One turn later for each that waits of the same connection, or for every few of the same user, so
- * that who asks for much waits for it, and the others do not. Requests of one connection keep their
- * order. */
+/* How many of the user's requests come before one more of this connection, when its connections take
+ * turns among themselves. */
+static uint64_t rank_within_user(const struct daemon *d, const struct client *c,
+                                 enum queue_class class)
+{
+    uint64_t own = c->waiting[class], rank = own;
+
+    for (const struct client *i = d->clients; i; i = i->next)
+        if (i->user == c->user && i != c)
+            rank += i->waiting[class] <= own ? i->waiting[class] : own + 1;
+    return rank;
+}
+
+/* One turn later for each of the user's that comes before it, so that who asks for much waits for
+ * it, and the others do not. Requests of one connection keep their order. */
 static uint64_t turn_of(const struct daemon *d, const struct client *c, enum queue_class class)
 {
-    uint64_t rank = c->waiting[class], of_user = c->user->waiting[class] / TURNS_OF_USER;
-    uint64_t turn = d->queue.lists[class].turn + (rank > of_user ? rank : of_user);
+    uint64_t turn = d->queue.lists[class].turn + rank_within_user(d, c, class);
 
     return turn > c->last_turn[class] ? turn : c->last_turn[class];
 }
