@@ -187,11 +187,11 @@ def test_dead_connection_cancels_what_runs():
     with large(**PLAIN) as d:
         with d.connect() as c:
             start = time.monotonic()
-            c.call(infer=slow([1] * 6))
+            c.call(infer=slow([3] * 6))
             whole = time.monotonic() - start
         for _ in range(3):
             c = d.connect()
-            send(c, *[dict(infer=slow([1] * 6))] * 3)
+            send(c, *[dict(infer=slow([3] * 6))] * 3)
             until(lambda: d.status().running == 1)
             start = time.monotonic()
             c.close()

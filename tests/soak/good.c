@@ -162,7 +162,7 @@ static void *keep_asking(void *argument)
     struct asker *a = argument;
     uint64_t due_ns = vn_now_ns() + (uint64_t)(vn_rng_unit(&a->rng) * (double)a->period_ns);
 
-    for (; due_ns < a->end_ns; due_ns += a->period_ns) {
+    for (; due_ns < a->end_ns && vn_now_ns() < a->end_ns; due_ns += a->period_ns) {
         struct timespec due = {(time_t)(due_ns / VN_NS_PER_S), (long)(due_ns % VN_NS_PER_S)};
 
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
