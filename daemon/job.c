@@ -94,5 +94,7 @@ void job_run(struct job *j, uint32_t worker, atomic_ulong *progress)
 
     j->started_ns = begun_ns;
     finish(j, vn_infer(j->model->sessions[worker], &j->request, &control, &j->result), begun_ns);
+    if (j->outcome == JOB_DONE && model_was_overwritten(j->model)) /* before or meanwhile */
+        j->outcome = JOB_OVERWRITTEN;
     j->ended_ns = vn_now_ns();
 }

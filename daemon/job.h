@@ -22,8 +22,9 @@ enum job_outcome {
     JOB_CANCELLED,
     JOB_DEADLINE, /* phase */
     JOB_DAMAGED,  /* result.damaged_part */
-    JOB_NO_ROOM,  /* not within what is left of the memory limit; promise */
-    JOB_FAILED,   /* error */
+    JOB_OVERWRITTEN,
+    JOB_NO_ROOM, /* not within what is left of the memory limit; promise */
+    JOB_FAILED,  /* error */
 };
 
 struct job {

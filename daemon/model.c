@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -118,6 +119,7 @@ int model_load(const struct config *c, const struct config_store *settings,
                struct model **ret_model)
 {
     _cleanup_(unrefp) struct model *m = calloc(1, sizeof *m);
+    struct stat st;
     int r;
 
     if (!m)
@@ -127,6 +129,9 @@ int model_load(const struct config *c, const struct config_store *settings,
     r = vn_store_open(settings->path, why, &m->store);
     if (r)
         return r == -ENOMEM ? r : MODEL_E_FAILED;
+    if (fstat(m->store->fd, &st) < 0)
+        return vn_because(why, MODEL_E_FAILED, "%s: %s", settings->path, strerror(errno));
+    m->written = st.st_mtim;
     m->network = m->store->network;
     if (vn_residency_join(residency, m->store))
         return vn_because(why, -ENOMEM, "out of memory");
@@ -136,6 +141,15 @@ int model_load(const struct config *c, const struct config_store *settings,
     *ret_model = m;
     m = NULL;
     return 0;
+}
+
+/* Renaming and removing the file are no writing. */
+bool model_was_overwritten(const struct model *m)
+{
+    struct stat st;
+
+    return fstat(m->store->fd, &st) < 0 || (uint64_t)st.st_size != m->store->file_bytes ||
+           st.st_mtim.tv_sec != m->written.tv_sec || st.st_mtim.tv_nsec != m->written.tv_nsec;
 }
 
 struct vn_store_checks model_checks(const struct model *m)

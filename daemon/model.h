@@ -3,6 +3,8 @@
  * last of them, or the switch to a newer model, drops it. The count belongs to the loop thread. */
 #pragma once
 
+#include <time.h>
+
 #include "daemon/config.h"
 #include "engine/residency.h"
 #include "engine/session.h"
@@ -23,6 +25,8 @@ struct model {
     struct memory *memory;   /* its books have this model; NULL: not yet */
     bool verified;           /* the whole store was, at load */
     bool *reported;          /* owned; by part: its damage is in the log */
+    struct timespec written; /* the file, last, when it was opened */
+    bool reported_written;   /* that it was since is in the log */
     uint32_t references;
 };
 
@@ -33,6 +37,9 @@ struct model {
 int model_load(const struct config *c, const struct config_store *settings,
                struct vn_residency *residency, uint64_t warm_up_bytes, struct vn_why *why,
                struct model **ret_model);
+
+/* Whether somebody has written to the file since: its numbers may be any. Of any thread. */
+bool model_was_overwritten(const struct model *m);
 
 /* What is known of the store's parts. */
 struct vn_store_checks model_checks(const struct model *m);

@@ -148,6 +148,11 @@ static void reply_failed(struct client *c, const struct job *j)
     case JOB_DAMAGED:
         refuse_damaged(&r, j);
         break;
+    case JOB_OVERWRITTEN:
+        refuse(&r, VIRTUALNET__CODE__STORE_DAMAGED,
+               "the store's file was written to while it is in use; put a good file in its place "
+               "by rename and reload");
+        break;
     case JOB_NO_ROOM:
         promise_refuse(j, &c->daemon->memory.ledger,
                        schedule_retry_ms(c->daemon, schedule_running(c->daemon)), &r);

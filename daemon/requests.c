@@ -244,12 +244,26 @@ static void report_damage(struct daemon *d, const struct job *j)
                        j->model->network->name);
 }
 
+/* What is in the file now may be good again: a reload finds out. Once for each model. */
+static void report_overwritten(struct daemon *d, struct model *m)
+{
+    if (m->reported_written || !stores_serve(&d->stores, m))
+        return;
+    m->reported_written = true;
+    vn_log_error("%s was written to while it is in use; requests for it are refused until it is "
+                 "loaded again, which is tried now. Replace a store by rename, never in place",
+                 m->settings->path);
+    reload_all(d);
+}
+
 void requests_finish(struct daemon *d, struct job *j)
 {
     struct client *c = j->client;
 
     if (j->outcome == JOB_DAMAGED)
         report_damage(d, j);
+    if (j->outcome == JOB_OVERWRITTEN)
+        report_overwritten(d, j->model);
     if (c) {
         unlink_from_client(j);
         reply_job(c, j);

@@ -182,13 +182,58 @@ def test_store_written_over():
     anything is answered from it."""
     path = copy_of("large", "over.safetensors")
     with Daemon(path, default_budget_bytes=1 << 25) as d, d.connect() as c:
-        size = os.path.getsize(path)
-        with open(path, "r+b") as f:
-            f.seek(size - (64 << 20))
-            f.write(os.urandom(64 << 20))
+        write_over(path)
         c.error(pb.STORE_DAMAGED, "checksum", infer=big(8))
         with Connection(d.socket_path) as other:
-            check(other.call(infer=big(0)).infer.label, "the rest is served")
+            other.error(pb.STORE_DAMAGED, "written to", infer=big(0))
+
+
+def test_store_written_over_after_it_was_compared():
+    """Its checksums were right, and what is there now is something else."""
+    for verify in ("first_use", "load", "never"):
+        path = copy_of("large", "over.safetensors")
+        with Daemon(path, default_budget_bytes=1 << 25, verify_store=verify) as d, d.connect() as c:
+            want = {level: c.call(infer=big(level)).infer.label for level in (0, 8)}
+            write_over(path)
+            c.error(pb.STORE_DAMAGED, "written to", infer=big(8))
+            for level in (0, 8, 0):  # it may be loaded again, and then knows what is damaged
+                r = c.call(infer=big(level))
+                check(r.error.code == pb.STORE_DAMAGED or verify == "never" or
+                      r.infer.label == want[level], f"{verify}: {r}")
+            until(lambda: b"written to while" in d.log)
+            if verify == "load":  # the only one that a reload finds out with in any case
+                until(lambda: b"the running store stays" in d.log, "it is not loaded again")
+                c.error(pb.STORE_DAMAGED, "written to", infer=big(8))
+            os.rename(copy_of("large", "good.safetensors"), path)
+            until(lambda: reloads(c), "it cannot be reloaded")
+            check(c.call(infer=big(8)).infer.label == want[8], "another answer")
+
+
+def write_over(path):
+    """The last 64 MiB, which the full path needs."""
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) - (64 << 20))
+        f.write(os.urandom(1 << 20) * 64)
+
+
+def reloads(c):
+    return c.call(reload=pb.ReloadRequest()).HasField("reload")
+
+
+def test_store_touched_or_renamed():
+    """The same numbers are there as before: it is loaded again by itself, or nothing happens."""
+    path = copy_of("small", "touched.safetensors")
+    with Daemon(path, verify_store="load") as d, d.connect() as c:
+        ask = infer("garment", IMAGES[0], uniform=True, top_k=10)
+        want = c.call(infer=ask).infer.label
+        os.rename(path, path + ".old")
+        check(c.call(infer=ask).infer.label == want, "renamed, it is the same")
+        os.rename(path + ".old", path)
+        os.utime(path, (1, 1))
+        refused = c.call(infer=ask).error.code
+        check(refused == pb.STORE_DAMAGED, f"not noticed: {refused}")
+        until(lambda: c.call(infer=ask).infer.label == want, "not loaded again")
+        check(d.log.count(b"written to while") == 1, d.log.decode())
 
 
 def test_store_cut_short_at_random_moments():
