@@ -127,7 +127,7 @@ def test_ended_at_random_moments():
         s.start()
     finish(askers)
     s.end(signal.SIGTERM, (0,))
-    check(all(a.answers > 10 for a in askers), str([a.answers for a in askers]))
+    check(all(a.answers for a in askers), str([a.answers for a in askers]))
     check(sum(a.lost for a in askers) >= 8, "nobody noticed the ends")  # SIGKILL, for one at least
     print(f"     {sum(a.answers for a in askers)} answers, {sum(a.told for a in askers)} told, "
           f"{sum(a.lost for a in askers)} hung up on")
