@@ -1,6 +1,6 @@
 /* The client library without memory: whichever allocation fails, each call ends with the right
- * answer or an errno, the client can be used or is closed, and nothing is left behind. The other end
- * is a process that answers every Infer. malloc and its kin are wrapped by the linker. */
+ * answer or an errno, the client can be used or is closed, and nothing is left behind. The other
+ * end is a process that answers every Infer. malloc and its kin are wrapped by the linker. */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
