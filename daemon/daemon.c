@@ -227,6 +227,7 @@ static void say_ready(struct daemon *d)
                   vn_network_blocks(n), n->groups, vn_agent_kind_names[n->agent.kind],
                   d->listener.lock_fd < 0 ? "an activated socket" : d->config->socket_path,
                   d->pool.n_workers, d->pool.n_workers == 1 ? "" : "s");
+    memory_say(d);
     service_notify(&d->service, "READY=1\nSTATUS=serving %s",
                    stores_text(&d->stores, names, sizeof names));
     service_watch(&d->service, &d->loop, workers_moved, d);

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/bytes.h"
+#include "base/log.h"
 #include "daemon/cgroup.h"
 #include "daemon/daemon.h"
 
@@ -48,6 +50,41 @@ void memory_begin(struct daemon *d, uint64_t pss_bytes)
 {
     d->memory.ledger.fixed = pss_bytes + LATER_BYTES;
     memory_note(d);
+}
+
+/* Whether every task's smallest path fits beside what the process holds. */
+static void check_tasks(const struct model *m, uint64_t possible)
+{
+    for (uint32_t t = 0; t < m->network->n_tasks; t++) {
+        struct vn_plan least;
+
+        vn_plan_uniform(m->planner, t, 0, 0, &least);
+        if (least.bytes.params_resident + least.bytes.io <= possible)
+            continue;
+        vn_log_warning("store %s, task \"%s\": its smallest path needs %llu bytes beside its "
+                       "scratch, and the memory limit leaves %llu; requests will be refused",
+                       m->settings->name, m->network->tasks[t].name,
+                       (unsigned long long)(least.bytes.params_resident + least.bytes.io),
+                       (unsigned long long)possible);
+        return;
+    }
+}
+
+void memory_say(const struct daemon *d)
+{
+    const struct ledger *l = &d->memory.ledger;
+    const uint64_t possible = ledger_possible(l);
+    char limit[VN_BYTES_TEXT], left[VN_BYTES_TEXT];
+
+    if (l->limit == UINT64_MAX)
+        return;
+    vn_log_notice("memory limit %s%s; %s of it for runs and what they keep",
+                  vn_bytes_format(l->limit, limit),
+                  d->memory.by_cgroup ? " (the control group's less an eighth)" : "",
+                  vn_bytes_format(possible, left));
+    for (uint32_t i = 0; i < d->stores.n; i++)
+        if (d->stores.list[i].model)
+            check_tasks(d->stores.list[i].model, possible);
 }
 
 void memory_note(struct daemon *d)

@@ -27,6 +27,9 @@ void memory_deinit(struct memory *m); /* after the last model */
 /* The stores are loaded, and there was no run yet: what the process holds now is the fixed part. */
 void memory_begin(struct daemon *d, uint64_t pss_bytes);
 
+/* Logs the limit, and what does not fit into it. */
+void memory_say(const struct daemon *d);
+
 /* The model's scratch and always-needed part are in the books while it lives. */
 void memory_add(struct memory *m, struct model *model);
 void memory_remove(struct memory *m, const struct model *model);

@@ -71,6 +71,15 @@ def test_113_mib_within_16_mib():
         check(e.needed_bytes == truth.bytes.params_resident + truth.bytes.io, str(e))
 
 
+def test_a_limit_that_holds_nothing():
+    """It is said at the start, and requests are refused; nothing else is wrong."""
+    with Daemon(store("large"), memory_limit_bytes=2 * MIB) as d, d.connect() as c:
+        check("memory limit 2.00 MiB; 0 B of it for runs" in d.log.decode(), d.log.decode())
+        check('task "big": its smallest path needs' in d.log.decode(), d.log.decode())
+        e = c.error(pb.BUSY, infer=infer("big", IMAGE))
+        check((e.limit_name, e.retry_after_ms) == ("memory_limit_bytes", 0), str(e))
+
+
 def test_a_budget_that_nobody_stated_is_what_is_left():
     base = held(store("large"))
     with Daemon(store("large"), memory_limit_bytes=base + 60 * MIB) as d, d.connect() as c:
