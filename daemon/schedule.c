@@ -171,8 +171,8 @@ void schedule_deinit(struct daemon *d)
     d->schedule.open = false;
 }
 
-/* How many of the user's requests come before one more of this connection, when its connections take
- * turns among themselves. */
+/* How many of the user's requests come before one more of this connection, when its connections
+ * take turns among themselves. */
 static uint64_t rank_within_user(const struct daemon *d, const struct client *c,
                                  enum queue_class class)
 {
