@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "clients/c/virtualnet-client.h"
@@ -27,6 +28,7 @@
 #define CLIENTS 4
 #define SIDE 28
 #define WAIT_MS 30000
+#define PAUSE_US 10000 /* after an answer: all together stay below uid_connections_per_s */
 
 struct counts {
     uint64_t right, wrong, refused, told, closed, failed, longest_ns;
@@ -95,10 +97,12 @@ static void *keep_knocking(void *argument)
         now_ns = vn_now_ns();
         if (now_ns - began_ns > n->longest_ns)
             n->longest_ns = now_ns - began_ns;
-        if (answered)
-            began_ns = now_ns;
-        else if (now_ns > task.end_ns + WAIT_MS * VN_NS_PER_MS)
+        if (!answered && now_ns > task.end_ns + WAIT_MS * VN_NS_PER_MS)
             return NULL;
+        if (!answered)
+            continue;
+        usleep(PAUSE_US);
+        began_ns = vn_now_ns();
     }
     return NULL;
 }
