@@ -4,8 +4,8 @@
  *
  * Prints JSON. "resident", "streamed" and "cold": times in nanoseconds, the last of a streamed run
  * whose file was taken out of the page cache before; "params": bytes of parameters; "promised": of
- * the streamed plan's that are resident at the same moment; "peak": by how much the resident size of
- * the process grew during the first streamed run (VmHWM). Both sessions have own maps. */
+ * the streamed plan's that are resident at the same moment; "peak": by how much the resident size
+ * of the process grew during the first streamed run (VmHWM). Both sessions have own maps. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -18,6 +18,11 @@
 #define VN_DATA_BYTES_MAX (UINT64_C(1) << 36)
 #define VN_TENSOR_NAME_MAX 96
 
+/* A range of bytes of the data part. */
+struct vn_range {
+    uint64_t offset, bytes;
+};
+
 struct vn_tensor {
     char name[VN_TENSOR_NAME_MAX];
     uint32_t n_dims; /* 1 .. 4 */

@@ -46,11 +46,6 @@ static inline const struct vn_choice *vn_choice_at(const struct vn_task_costs *c
     return &c->choice[b * c->levels + level];
 }
 
-/* A range of bytes of the data part. */
-struct vn_range {
-    uint64_t offset, bytes;
-};
-
 /* Windows that a range touches from number *next on; *next becomes the first one after it. Summed
  * over ranges in file order, from *next = 0, this is the size of their union. */
 uint64_t vn_range_windows(struct vn_range r, uint64_t *next);

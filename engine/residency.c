@@ -7,10 +7,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "engine/store_parts.h"
 
 #define NONE UINT32_MAX
+
+#ifndef PIDFD_SELF
+#define PIDFD_SELF (-10000) /* Linux 6.14: who calls */
+#endif
 
 struct window {
     uint32_t newer, older; /* in the list of those that nobody uses; NONE at its ends */
@@ -27,6 +34,7 @@ struct vn_resident {
     const struct vn_store *store;
     struct vn_resident *next;
     _Atomic uint64_t bytes;
+    uint32_t leaving; /* windows that are about to be unmapped */
     uint32_t pending; /* windows that are held and not counted yet, until there is room for them */
     uint32_t newest, oldest;
     struct window windows[]; /* those of the fixed part are not used */
@@ -151,23 +159,47 @@ static void discount(struct vn_resident *t, uint32_t windows)
     atomic_fetch_sub(&t->owner->bytes, windows * VN_WINDOW_BYTES);
 }
 
-/* Windows [first, end) of the store, which nobody uses, go out of the process. */
-static void unmap(const struct vn_store *s, uint32_t first, uint32_t end)
+/* Windows that go out of the process, many with one call: each call interrupts the processors that
+ * the process runs on, which then look everything up again. */
+#define LEAVING_MAX 64
+struct leaving {
+    uint32_t n;
+    struct iovec maps[LEAVING_MAX];
+};
+
+/* Linux 6.16 takes them all; before, and where the call is not allowed, it is one by one. */
+static void unmap(struct leaving *l)
+{
+    if (l->n > 1 &&
+        syscall(SYS_process_madvise, PIDFD_SELF, l->maps, (size_t)l->n, MADV_DONTNEED, 0) > 0)
+        l->n = 0;
+    for (uint32_t i = 0; i < l->n; i++)
+        (void)madvise(l->maps[i].iov_base, l->maps[i].iov_len, MADV_DONTNEED);
+    l->n = 0;
+}
+
+/* Windows [first, end) of the store, which nobody uses. */
+static void add_leaving(struct leaving *l, const struct vn_store *s, uint32_t first, uint32_t end)
 {
     uint64_t from = (uint64_t)first * VN_WINDOW_BYTES;
 
-    if (first < end)
-        (void)madvise((void *)(s->data + from), clip(s, end) - from, MADV_DONTNEED);
+    if (first >= end)
+        return;
+    if (l->n == LEAVING_MAX)
+        unmap(l);
+    l->maps[l->n++] = (struct iovec){(void *)(s->data + from), clip(s, end) - from};
 }
 
 /* And out of the page cache. */
 static void drop(struct vn_resident *t, uint32_t first, uint32_t end)
 {
+    struct leaving l = {0};
     const struct vn_store *s = t->store;
     uint64_t start = s->file_bytes - s->layout->data_bytes;
     uint64_t from = (uint64_t)first * VN_WINDOW_BYTES;
 
-    unmap(s, first, end);
+    add_leaving(&l, s, first, end);
+    unmap(&l);
     (void)posix_fadvise(s->fd, (off_t)(start + from), (off_t)(clip(s, end) - from),
                         POSIX_FADV_DONTNEED);
     discount(t, end - first);
@@ -231,7 +263,10 @@ static void forget(struct vn_resident *t)
 
 void vn_residency_clear(const struct vn_store *s)
 {
-    unmap(s, fixed_windows(s), (uint32_t)windows(s->layout->data_bytes));
+    struct leaving l = {0};
+
+    add_leaving(&l, s, fixed_windows(s), (uint32_t)windows(s->layout->data_bytes));
+    unmap(&l);
     if (s->resident)
         forget(s->resident);
 }
@@ -362,15 +397,6 @@ void vn_residency_fetch(const struct vn_store *s, uint64_t offset, uint64_t byte
                                 (uint64_t)(last - first) * VN_WINDOW_BYTES);
 }
 
-/* The store is not accounted: what is let go of goes, whoever else may use it. */
-static void let_go_unaccounted(const struct vn_store *s, uint64_t offset, uint64_t bytes)
-{
-    uint32_t first, end;
-
-    windows_of(s, offset, bytes, &first, &end);
-    unmap(s, first, end);
-}
-
 /* The last user of a window has left. True: it is to go out of the process. */
 static bool leave_window(struct vn_resident *t, uint32_t i)
 {
@@ -384,29 +410,58 @@ static bool leave_window(struct vn_resident *t, uint32_t i)
     return w->fleeting;
 }
 
-void vn_residency_let_go(const struct vn_store *s, uint64_t offset, uint64_t bytes, bool keep)
+/* Under the lock. */
+static void leave_range(struct vn_resident *t, struct vn_range range, struct leaving *l)
 {
-    struct vn_resident *t = s->resident;
     uint32_t i, end, gone = 0;
 
-    if (!t && !keep)
-        let_go_unaccounted(s, offset, bytes);
-    if (!t)
-        return;
-    pthread_mutex_lock(&t->owner->lock);
-    t->owner->tick++;
-    for (windows_of(s, offset, bytes, &i, &end); i < end; i++) {
+    for (windows_of(t->store, range.offset, range.bytes, &i, &end); i < end; i++) {
         assert(t->windows[i].users);
         if (!--t->windows[i].users && leave_window(t, i)) {
             gone++;
             continue;
         }
-        unmap(s, i - gone, i);
-        discount(t, gone);
+        add_leaving(l, t->store, i - gone, i);
+        t->leaving += gone;
         gone = 0;
     }
-    unmap(s, end - gone, end);
-    discount(t, gone);
+    add_leaving(l, t->store, end - gone, end);
+    t->leaving += gone;
+}
+
+static void let_go_accounted(struct vn_resident *t, const struct vn_range *ranges, uint32_t n)
+{
+    struct leaving l = {0};
+
+    pthread_mutex_lock(&t->owner->lock);
+    t->owner->tick++;
+    for (uint32_t i = 0; i < n; i++)
+        leave_range(t, ranges[i], &l);
+    unmap(&l);
+    discount(t, t->leaving);
+    t->leaving = 0;
     pthread_mutex_unlock(&t->owner->lock);
     shrink_if_free(t->owner);
+}
+
+/* What is let go of goes, whoever else may use it. */
+static void let_go_unaccounted(const struct vn_store *s, const struct vn_range *ranges, uint32_t n)
+{
+    struct leaving l = {0};
+    uint32_t first, end;
+
+    for (uint32_t i = 0; i < n; i++) {
+        windows_of(s, ranges[i].offset, ranges[i].bytes, &first, &end);
+        add_leaving(&l, s, first, end);
+    }
+    unmap(&l);
+}
+
+void vn_residency_let_go(const struct vn_store *s, const struct vn_range *ranges, uint32_t n,
+                         bool keep)
+{
+    if (s->resident)
+        let_go_accounted(s->resident, ranges, n);
+    else if (!keep)
+        let_go_unaccounted(s, ranges, n);
 }

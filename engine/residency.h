@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "engine/layout.h"
 
 #define VN_ROOM_UNLIMITED UINT64_MAX
 
@@ -64,6 +65,7 @@ void vn_residency_make_room(const struct vn_store *s);
  * cannot be read is found out by the run. */
 void vn_residency_fetch(const struct vn_store *s, uint64_t offset, uint64_t bytes);
 
-/* The run is done with them. `keep` false: what was not resident before goes out of the process at
- * once, but stays in the page cache, where the next run finds it. */
-void vn_residency_let_go(const struct vn_store *s, uint64_t offset, uint64_t bytes, bool keep);
+/* The run is done with these ranges. `keep` false: what was not resident before goes out of the
+ * process at once, but stays in the page cache, where the next run finds it. */
+void vn_residency_let_go(const struct vn_store *s, const struct vn_range *ranges, uint32_t n,
+                         bool keep);

@@ -391,7 +391,7 @@ static void fetch(void *store, uint64_t offset, uint64_t bytes)
 
 static void let_go(void *store, uint64_t offset, uint64_t bytes)
 {
-    vn_residency_let_go(store, offset, bytes, true);
+    vn_residency_let_go(store, &(struct vn_range){offset, bytes}, 1, true);
 }
 
 static int run_resident(struct vn_session *s, const struct vn_plan *plan,

@@ -99,7 +99,7 @@ int vn_store_warm(const struct vn_store *s, uint32_t part)
     r = vn_store_populate(s, p.offset, p.bytes);
     if (!r || r == -EINVAL || r == -ENOSYS)
         r = vn_store_is_unchecked(s, part) ? vn_store_check(s, part) : 0;
-    vn_residency_let_go(s, p.offset, p.bytes, true);
+    vn_residency_let_go(s, &(struct vn_range){p.offset, p.bytes}, 1, true);
     return r;
 }
 

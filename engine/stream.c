@@ -17,24 +17,30 @@
 #include "engine/residency.h"
 #include "engine/store_parts.h"
 
-/* Where a run is: the groups [first, first + n) of the order, in one convolution of one block. */
+#define RANGES_MAX 128 /* of a piece: no fewer than one convolution of all groups has */
+
+/* A convolution as it is run: the groups [first, first + n) of the order, in one of the two of one
+ * block. */
 struct place {
     uint32_t block, first, n;
     bool second; /* conv2 */
 };
 
+_Static_assert(RANGES_MAX >= 2 * VN_GROUPS_MAX, "a piece holds one convolution at least");
+
+/* What several convolutions that follow each other read. */
 struct piece {
     const struct vn_store *store;
+    uint32_t places; /* of them, those that the run has not come to */
     uint32_t n;
-    struct {
-        uint64_t offset, bytes;
-    } ranges[2 * VN_GROUPS_MAX];
+    struct vn_range ranges[RANGES_MAX]; /* (n) ascending, apart from each other */
 };
 
 struct vn_stream {
     struct vn_stream_path path;   /* without a store: no run is on */
     uint64_t cap;                 /* of its network */
-    struct place place;           /* of `next` */
+    struct place place;           /* the first that is in no piece yet */
+    bool more;                    /* there is one */
     struct piece gone, now, next; /* empty: there is none */
     pthread_t thread;
     bool started; /* the thread */
@@ -85,11 +91,31 @@ uint64_t vn_stream_least_piece(const struct vn_network *n, const struct vn_layou
     return most;
 }
 
+/* Windows of the largest slice. */
+static uint64_t whole_windows(const struct vn_network *n, const struct vn_layout *l, uint32_t b)
+{
+    uint64_t most = 0;
+
+    for (uint32_t g = 0; g < n->groups; g++) {
+        const struct vn_slice *s = &l->trunk.slice[g][b];
+        uint64_t windows =
+            (s->offset + s->bytes - 1) / VN_WINDOW_BYTES - s->offset / VN_WINDOW_BYTES + 1;
+
+        most = windows > most ? windows : most;
+    }
+    return most;
+}
+
+/* Whole slices where they fit: they lie together, so that few system calls bring them in and give
+ * them back. Each that gives back interrupts the processors that the process runs on. */
 uint32_t vn_stream_chunk(const struct vn_stream *s, uint32_t b)
 {
     const struct vn_network *n = s->path.store->network;
-    uint64_t groups = s->path.piece_windows / block_windows(n, s->path.store->layout, b);
+    const struct vn_layout *l = s->path.store->layout;
+    uint64_t groups = s->path.piece_windows / whole_windows(n, l, b);
 
+    if (!groups)
+        groups = s->path.piece_windows / block_windows(n, l, b);
     return groups < n->groups ? (uint32_t)groups : n->groups;
 }
 
@@ -121,24 +147,92 @@ static bool advance(const struct vn_stream *s, struct place *p)
     return begin_chunk(s, p);
 }
 
+static const struct vn_slice *slice_at(const struct vn_stream *s, const struct place *p, uint32_t k)
+{
+    return &s->path.store->layout->trunk.slice[s->path.order[p->first + k]][p->block];
+}
+
+static uint64_t place_windows(const struct vn_stream *s, const struct place *p)
+{
+    const struct vn_tensor *t = s->path.store->layout->tensors;
+    uint64_t windows = 0;
+
+    for (uint32_t k = 0; k < p->n; k++) {
+        const struct vn_slice *slice = slice_at(s, p, k);
+
+        windows += windows_of(&t[p->second ? slice->conv2 : slice->conv1]) +
+                   windows_of(&t[p->second ? slice->bn2 : slice->bn1]);
+    }
+    return windows;
+}
+
 static void add(struct piece *piece, const struct vn_tensor *t)
 {
     piece->ranges[piece->n].offset = t->offset;
     piece->ranges[piece->n++].bytes = t->bytes;
 }
 
-static struct piece piece_at(const struct vn_stream_path *path, const struct place *p)
+static void add_place(struct piece *piece, const struct vn_stream *s, const struct place *p)
 {
-    const struct vn_layout *l = path->store->layout;
-    struct piece piece = {.store = path->store};
+    const struct vn_tensor *t = s->path.store->layout->tensors;
 
-    for (uint32_t k = p->first; k < p->first + p->n; k++) {
-        const struct vn_slice *slice = &l->trunk.slice[path->order[k]][p->block];
+    for (uint32_t k = 0; k < p->n; k++) {
+        const struct vn_slice *slice = slice_at(s, p, k);
 
-        add(&piece, &l->tensors[p->second ? slice->conv2 : slice->conv1]);
-        add(&piece, &l->tensors[p->second ? slice->bn2 : slice->bn1]);
+        add(piece, &t[p->second ? slice->conv2 : slice->conv1]);
+        add(piece, &t[p->second ? slice->bn2 : slice->bn1]);
     }
-    return piece;
+    piece->places++;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct vn_range *x = a, *y = b;
+
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Ranges that lie side by side become one. */
+static void join(struct piece *p)
+{
+    uint32_t n = 0;
+
+    qsort(p->ranges, p->n, sizeof p->ranges[0], by_offset);
+    for (uint32_t i = 1; i < p->n; i++) {
+        struct vn_range *last = &p->ranges[n];
+
+        if (p->ranges[i].offset <= last->offset + last->bytes + VN_TENSOR_ALIGN)
+            last->bytes = p->ranges[i].offset + p->ranges[i].bytes - last->offset;
+        else
+            p->ranges[++n] = p->ranges[i];
+    }
+    p->n = p->n ? n + 1 : 0;
+}
+
+/* Whether the place can be added; a chunk's convolutions go together where they fit together. */
+static bool fits(const struct vn_stream *s, uint64_t used)
+{
+    const uint64_t most = s->path.piece_windows, windows = place_windows(s, &s->place);
+    struct place second = s->place;
+    uint64_t both;
+
+    second.second = true;
+    both = s->place.second ? windows : windows + place_windows(s, &second);
+    return used + (both <= most ? both : windows) <= most &&
+           s->next.n + 4 * s->place.n <= RANGES_MAX;
+}
+
+/* As many places as fit, and one at least; none after the last. */
+static void take_next(struct vn_stream *s)
+{
+    uint64_t used = 0;
+
+    s->next = (struct piece){.store = s->path.store};
+    for (; s->more && (!s->next.n || fits(s, used)); s->more = advance(s, &s->place)) {
+        used += place_windows(s, &s->place);
+        add_place(&s->next, s, &s->place);
+    }
+    join(&s->next);
 }
 
 /* --- in and out ------------------------------------------------------------------------------- */
@@ -153,8 +247,8 @@ static void hold(const struct piece *p)
 
 static void let_go(const struct piece *p)
 {
-    for (uint32_t i = 0; i < p->n; i++)
-        vn_residency_let_go(p->store, p->ranges[i].offset, p->ranges[i].bytes, false);
+    if (p->n)
+        vn_residency_let_go(p->store, p->ranges, p->n, false);
 }
 
 /* What cannot be read is found out by the run, as without streaming. */
@@ -260,22 +354,23 @@ void vn_stream_begin(struct vn_stream *s, const struct vn_stream_path *path)
     s->path = *path;
     s->place = (struct place){0};
     s->waited_ns = 0;
-    s->gone.n = s->now.n = s->next.n = 0;
-    if (begin_chunk(s, &s->place))
-        s->next = piece_at(&s->path, &s->place);
+    s->gone.n = s->now.n = s->now.places = 0;
+    s->more = begin_chunk(s, &s->place);
+    take_next(s);
     begin_exchange(s);
 }
 
 void vn_stream_step(struct vn_stream *s)
 {
-    end_exchange(s);
-    assert(s->next.n);
-    s->gone = s->now;
-    s->now = s->next;
-    s->next.n = 0;
-    if (advance(s, &s->place))
-        s->next = piece_at(&s->path, &s->place);
-    begin_exchange(s);
+    if (!s->now.places) {
+        end_exchange(s);
+        s->gone = s->now;
+        s->now = s->next;
+        take_next(s);
+        begin_exchange(s);
+    }
+    assert(s->now.places);
+    s->now.places--;
 }
 
 uint64_t vn_stream_end(struct vn_stream *s)

@@ -2,10 +2,10 @@
  * comes in, so that what it needs is two pieces and not the path.
  *
  * A block is run in chunks of its groups: conv1 and conv2 of the first chunk, added up, then those
- * of the next. A piece is what one of these convolutions reads: conv1 or conv2 and the vectors
- * behind it, of all groups of the chunk. A chunk has as many groups as the plan allows a piece to
- * have windows, and at least one. What is resident of the path at any moment is at most two pieces,
- * the one in use and the next. Fewer and larger pieces cost less time.
+ * of the next. A chunk has as many groups as the plan allows a piece to have windows, and at least
+ * one. A piece is what one of these convolutions reads, weights and the vectors behind them, or
+ * several that follow each other, as many as fit. What is resident of the path at any moment is at
+ * most two pieces, the one in use and the next. Fewer and larger pieces cost less time.
  *
  * A thread of its own brings pieces in and gives them back while the run computes; without one, the
  * run itself does. Pieces that other runs keep resident (engine/residency.h) are neither. */
@@ -46,8 +46,8 @@ void vn_stream_begin(struct vn_stream *s, const struct vn_stream_path *path);
 /* Groups that make a chunk of block b of the path that is streamed. */
 uint32_t vn_stream_chunk(const struct vn_stream *s, uint32_t b);
 
-/* The next piece of the path, in the order in which a run needs them: from now on the run may touch
- * it, and no earlier one. */
+/* The next convolution of the path, in the order in which a run needs them: from now on the run may
+ * touch what it reads, and nothing of an earlier one. */
 void vn_stream_step(struct vn_stream *s);
 
 /* Everything is given back. Also ends a run that stops early, or did not step at all. Returns the
