@@ -1,5 +1,7 @@
 #include "support.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,4 +169,59 @@ const char *scratch_file(const char *name)
 
     snprintf(path, sizeof path, "%s/%d-%s", folder ? folder : ".", (int)getpid(), name);
     return path;
+}
+
+/* --- the kernel's books ----------------------------------------------------------------------- */
+
+static char books[1 << 20];
+
+void books_init(void)
+{
+    memset(books, 1, sizeof books);
+}
+
+static void read_books(const char *name)
+{
+    char file[64];
+    ssize_t got;
+    size_t n = 0;
+    int fd;
+
+    snprintf(file, sizeof file, "/proc/self/%s", name);
+    fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        give_up("%s", file);
+    while ((got = read(fd, books + n, sizeof books - 1 - n)) > 0)
+        n += (size_t)got;
+    close(fd);
+    books[n] = 0;
+}
+
+static uint64_t field(const char *from, const char *name)
+{
+    const char *at = strstr(from, name);
+
+    if (!at)
+        give_up("no %s in the books", name);
+    return strtoull(at + strlen(name), NULL, 10) * 1024;
+}
+
+uint64_t books_field(const char *file, const char *name)
+{
+    read_books(file);
+    return field(books, name);
+}
+
+uint64_t books_rss(const void *start, uint64_t bytes)
+{
+    uint64_t low = (uintptr_t)start, high = low + bytes, sum = 0;
+
+    read_books("smaps");
+    for (char *line = books; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        uint64_t from, to;
+
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2 && from >= low && from < high)
+            sum += field(line, "\nRss:");
+    }
+    return sum;
 }

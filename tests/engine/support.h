@@ -49,4 +49,11 @@ const char *scratch_file(const char *name);
 /* n floats of a standard normal, times scale. */
 void fill_normal(struct vn_rng *r, float *x, size_t n, float scale);
 
+/* The kernel's books: the number behind `name` in a file of /proc/self, in bytes; and the Rss of
+ * all maps that begin inside [start, start + bytes). One thread. The buffer that they read into is
+ * resident from books_init on. */
+void books_init(void);
+uint64_t books_field(const char *file, const char *name);
+uint64_t books_rss(const void *start, uint64_t bytes);
+
 __attribute__((noreturn, format(printf, 1, 2))) void give_up(const char *format, ...);

@@ -57,46 +57,9 @@ __attribute__((format(printf, 2, 3))) static void expect(bool holds, const char 
 
 /* --- the kernel's books ----------------------------------------------------------------------- */
 
-static char books[1 << 20];
-
-static const char *read_books(const char *file)
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    size_t n = 0;
-    ssize_t got;
-
-    if (fd < 0)
-        give_up("%s", file);
-    while ((got = read(fd, books + n, sizeof books - 1 - n)) > 0)
-        n += (size_t)got;
-    close(fd);
-    books[n] = 0;
-    return books;
-}
-
-static uint64_t field(const char *from, const char *name)
-{
-    const char *at = strstr(from, name);
-
-    if (!at)
-        give_up("no %s", name);
-    return strtoull(at + strlen(name), NULL, 10) * 1024;
-}
-
-/* Rss of the maps that begin inside these bytes of the store's data. */
 static uint64_t resident_in(const struct vn_store *s, uint64_t offset, uint64_t bytes)
 {
-    uint64_t low = (uintptr_t)s->data + offset, high = low + bytes, sum = 0;
-    const char *line;
-
-    for (line = read_books("/proc/self/smaps"); line;
-         line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        uint64_t from, to;
-
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2 && from >= low && from < high)
-            sum += field(line, "\nRss:");
-    }
-    return sum;
+    return books_rss(s->data + offset, bytes);
 }
 
 static uint64_t fixed_resident(const struct vn_store *s)
@@ -123,12 +86,12 @@ static void reset_peak(void)
 
 static uint64_t peak(void)
 {
-    return field(read_books("/proc/self/status"), "VmHWM:");
+    return books_field("status", "VmHWM:");
 }
 
 static uint64_t resident(void)
 {
-    return field(read_books("/proc/self/status"), "VmRSS:");
+    return books_field("status", "VmRSS:");
 }
 
 /* Bytes of these that are in the page cache. */
@@ -428,7 +391,7 @@ int main(void)
 #endif
 
     setvbuf(stdout, NULL, _IOLBF, 0);
-    memset(books, 1, sizeof books);
+    books_init();
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * 7);
     for (uint64_t seed = 1; seed <= 4; seed++) {

@@ -42,58 +42,14 @@ static const struct net_spec medium = {
 
 /* --- the kernel's books ----------------------------------------------------------------------- */
 
-static char books[1 << 20]; /* static and touched before anything is measured */
-
-static void read_books(const char *file)
-{
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    size_t n = 0;
-    ssize_t got;
-
-    if (fd < 0)
-        give_up("%s", file);
-    while ((got = read(fd, books + n, sizeof books - 1 - n)) > 0)
-        n += (size_t)got;
-    close(fd);
-    books[n] = 0;
-}
-
-static uint64_t field(const char *from, const char *name)
-{
-    const char *at = strstr(from, name);
-
-    if (!at)
-        give_up("no %s in smaps", name);
-    return strtoull(at + strlen(name), NULL, 10) * 1024;
-}
-
-/* Rss of all maps inside [start, start + bytes). */
-static uint64_t resident_in(const void *start, uint64_t bytes)
-{
-    uint64_t low = (uintptr_t)start, high = low + bytes, sum = 0;
-    char *line;
-
-    read_books("/proc/self/smaps");
-    for (line = books; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-        uint64_t from, to;
-
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2 && from >= low && from < high)
-            sum += field(line, "\nRss:");
-    }
-    return sum;
-}
-
 struct books {
     uint64_t map, rss;
 };
 
 static struct books look(const struct vn_store *s)
 {
-    struct books b = {.map = resident_in(s->data, s->layout->data_bytes)};
-
-    read_books("/proc/self/smaps_rollup");
-    b.rss = field(books, "\nRss:");
-    return b;
+    return (struct books){books_rss(s->data, s->layout->data_bytes),
+                          books_field("smaps_rollup", "\nRss:")};
 }
 
 /* --- a case ----------------------------------------------------------------------------------- */
@@ -148,6 +104,7 @@ static void drop_from_cache(const char *file)
 
 static void prepare_cache(const char *file, enum cache cache)
 {
+    static char bytes[1 << 20];
     int fd;
 
     if (cache == AS_WRITTEN)
@@ -156,7 +113,7 @@ static void prepare_cache(const char *file, enum cache cache)
     if (cache == COLD)
         return;
     fd = open(file, O_RDONLY | O_CLOEXEC);
-    while (read(fd, books, sizeof books) > 0)
+    while (read(fd, bytes, sizeof bytes) > 0)
         ;
     close(fd);
 }
@@ -174,7 +131,7 @@ static struct growth run_case(const char *file, enum cache cache, const uint8_t 
     if (pipe(ends) || (child = fork()) < 0)
         give_up("fork");
     if (!child) {
-        memset(books, 1, sizeof books);
+        books_init();
         memset(pixels, 100, sizeof pixels);
         measure(file, levels, budget);
         prepare_cache(file, cache);
