@@ -85,6 +85,14 @@ static void print_row(const char *name, uint64_t bytes, const char *meaning)
     printf("  %-14s %12s   %s\n", name, vn_bytes_format(bytes, text), meaning);
 }
 
+/* Of what is accounted, what has a name. A daemon that knows no parts accounts nothing. */
+static uint64_t parts(const struct vn_client_status *s)
+{
+    uint64_t sum = s->fixed_bytes + s->scratch_bytes + s->buffer_bytes + s->resident_bytes;
+
+    return sum < s->accounted_bytes ? sum : s->accounted_bytes;
+}
+
 static void print_memory(const struct vn_client_status *s)
 {
     printf("memory\n");
@@ -95,6 +103,7 @@ static void print_memory(const struct vn_client_status *s)
     print_row("  scratch", s->scratch_bytes, "of all workers, at its most");
     print_row("  buffers", s->buffer_bytes, "requests that arrive or wait");
     print_row("  resident", s->resident_bytes, "slices in use, or kept for the next run");
+    print_row("  other", s->accounted_bytes - parts(s), "pixels of runs, code and heap to come");
     print_row("promised", s->promised_bytes, "to the requests that run now");
     print_row("PSS", s->pss_bytes, "now; pages shared with others count in part");
     print_row("  anonymous", s->pss_anon_bytes, "heap, stacks, activations");
